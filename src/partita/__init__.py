@@ -1,0 +1,1 @@
+"""Partita: a local music engine."""
