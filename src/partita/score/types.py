@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["drums", "bass", "chords", "pad", "arp", "lead", "counter"]
+Role = Literal["drums", "bass", "chords", "pad", "arp", "lead"]
 """The part a track plays in the arrangement. A score has at most one track of each role."""
 
-ROLES: tuple[Role, ...] = ("drums", "bass", "chords", "pad", "arp", "lead", "counter")
+ROLES: tuple[Role, ...] = ("drums", "bass", "chords", "pad", "arp", "lead")
 
 SectionKind = Literal["intro", "verse", "chorus", "bridge", "solo", "outro"]
 SECTION_KINDS: tuple[SectionKind, ...] = ("intro", "verse", "chorus", "bridge", "solo", "outro")
