@@ -59,3 +59,15 @@ def key_name(tonic: int, mode: Mode) -> str:
 def scale_pitch_classes(tonic: int, mode: Mode) -> tuple[int, ...]:
     """The seven pitch classes of the scale from the tonic upward."""
     return tuple((tonic + step) % 12 for step in SCALE_STEPS[mode])
+
+
+def tidy_key(text: str) -> str:
+    """The key as `F# minor`, keeping the letter and accidental that were written (`A#m` becomes `A# minor`).
+
+    Raises `RequestError` (field `key`) where the text is no key.
+    """
+    _, mode = parse_key(text)
+    match = _KEY.fullmatch(text)
+    assert match is not None  # parse_key has read it
+    sign = {0: "", 1: "#", -1: "b"}[_ACCIDENTALS[(match.group(2) or "").lower()]]
+    return f"{match.group(1).upper()}{sign} {mode}"

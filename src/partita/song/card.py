@@ -1,0 +1,92 @@
+"""What Partita knows of a model before loading it: where its files are, what it can do, and its defaults.
+
+Cards are read from the catalog's data file. A default that belongs to a checkpoint stands here and nowhere in code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Family = Literal["built-in", "acestep-1.5"]
+SolverName = Literal["euler", "sde"]
+GuidanceName = Literal["apg", "cfg", "adg", "adg-w-norm", "adg-wo-clip"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Value):
+    """One published file: `path` inside `repository`, and its size and SHA-256 where they are known."""
+
+    path: str
+    repository: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+class DurationLimits(_Value):
+    """Seconds: the shortest and longest song the model renders, and how long one is when nobody says."""
+
+    min_s: float
+    max_s: float
+    default_s: float
+
+
+class SamplingDefaults(_Value):
+    """How a checkpoint samples when nobody says otherwise, and what it accepts."""
+
+    steps: int
+    max_steps: int
+    fixed_steps: bool = Field(False, description="True where the published sampler has one step count only.")
+    shift: float
+    shifts: tuple[float, ...] = Field((), description="The only shifts the sampler has; empty where any is fine.")
+    max_timesteps: int = Field(20, description="Longest list of custom timesteps; 0 where there are none.")
+    guidance_scale: float = Field(description="1 where the checkpoint runs without guidance.")
+    guidance_supported: bool
+    guidance: GuidanceName = "apg"
+    solver: SolverName = "euler"
+    solvers: tuple[SolverName, ...] = ("euler", "sde")
+
+
+class LoudnessDefaults(_Value):
+    """Target of the loudness stage: integrated loudness in LUFS and highest true peak in dBTP."""
+
+    target_lufs: float
+    true_peak_db: float
+
+
+class ModelCard(_Value):
+    """One entry of the catalog."""
+
+    id: str
+    family: Family
+    title: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+    licence: str
+    source_url: str | None = None
+    variant: str = Field(
+        "", description="What tells checkpoints of one family apart, such as `turbo`, `base`, `xl-sft`."
+    )
+    folder: str = Field("", description="Name of the folder with this checkpoint's own files.")
+    files: tuple[FileEntry, ...] = ()
+    shared: tuple[str, ...] = Field((), description="Ids of cards whose files this one needs as well.")
+    hidden: bool = Field(False, description="True for parts that are no model of their own, such as a shared VAE.")
+    tasks: tuple[str, ...] = ("text-to-music",)
+    sings: bool = True
+    makes_score: bool = False
+    time_signatures: tuple[str, ...] = ("2/4", "3/4", "4/4", "6/8")
+    bpm_min: int = 30
+    bpm_max: int = 300
+    duration: DurationLimits
+    sampling: SamplingDefaults
+    loudness: LoudnessDefaults
+    verified: str | None = Field(None, description="Who checked published files with `partita verify`, and when.")
+
+    @property
+    def download_bytes(self) -> int:
+        """Sum of the known file sizes."""
+        return sum(entry.size_bytes or 0 for entry in self.files)

@@ -1,0 +1,50 @@
+"""What will be played: the plan that a planner makes of a resolved request and a renderer follows.
+
+Knows nothing of how it is made or rendered. Where every value came from is kept beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from partita.score.types import SectionKind
+from partita.song.resolve import ResolvedRequest
+
+Origin = Literal["user", "rule", "language model", "card"]
+
+
+class PlannedSection(BaseModel):
+    """A part of the form, `[start_s, end_s)` in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: SectionKind
+    start_s: float
+    end_s: float
+
+
+class Plan(BaseModel):
+    """A frozen plan. What is none was left to the renderer's model.
+
+    `codes` are 5 Hz semantic audio codes, 0..63999. `origins` has one entry for every field that is set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    caption: str
+    lyrics: str
+    language: str
+    duration_s: float
+    bpm: int | None = None
+    key: str | None = None
+    time_signature: str | None = None
+    sections: tuple[PlannedSection, ...] = ()
+    codes: tuple[int, ...] | None = None
+    origins: dict[str, Origin] = {}
+
+
+class Planner(Protocol):
+    """Makes the plan of one song. `seed` feeds whatever the planner draws, on a stream of its own."""
+
+    def plan(self, resolved: ResolvedRequest, seed: int) -> Plan: ...

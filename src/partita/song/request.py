@@ -1,0 +1,193 @@
+"""What a user asks for. `SongRequest` is the only description of work: the library takes it, and the command line's
+flags and every other front end only build it. It knows no model: what a model can honour is `resolve`'s business.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from partita.errors import RequestError
+from partita.score.keys import tidy_key
+from partita.song.card import GuidanceName, SolverName
+from partita.text.languages import check_language
+
+AudioFormat = Literal["wav", "flac", "mp3", "ogg", "opus", "aac"]
+TimeSignature = Literal["2/4", "3/4", "4/4", "6/8"]
+MAX_SEED = 2**32 - 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **data: Any) -> None:
+        """Raises RequestError where a field is bad."""
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise request_error(error) from None
+
+
+class TextToMusic(_Frozen):
+    """A song from words alone."""
+
+    kind: Literal["text-to-music"] = "text-to-music"
+
+
+Task = TextToMusic
+"""Every kind of work, told apart by `kind`; a further task is a further member of the union."""
+
+
+class Sampling(_Frozen):
+    """How the sampler walks from noise to music. What is left empty comes from the model's card."""
+
+    steps: int | None = Field(None, ge=1, le=200, description="Sampler steps.")
+    shift: float | None = Field(None, gt=0, le=10, description="Time shift s: t becomes s·t / (1 + (s − 1)·t).")
+    timesteps: tuple[float, ...] | None = Field(
+        None, description="Own times from 1 (noise) down to 0, in place of steps and shift."
+    )
+    timesteps_verbatim: bool = Field(
+        False, description="Use own timesteps as they are where the published sampler would snap them to its table."
+    )
+    solver: SolverName | None = Field(None, description="euler (deterministic path) or sde (fresh noise each step).")
+    guidance: GuidanceName | None = Field(None, description="How the conditional and the null prediction combine.")
+    guidance_scale: float | None = Field(None, ge=1, le=30, description="1 is no guidance.")
+    guidance_interval: tuple[float, float] = Field((0.0, 1.0), description="Times t between which guidance acts.")
+
+    @field_validator("timesteps")
+    @classmethod
+    def _timesteps_fall(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        if (
+            not value
+            or any(not 0 <= t <= 1 for t in value)
+            or any(a < b for a, b in zip(value, value[1:], strict=False))
+        ):
+            raise ValueError("must be numbers from 1 down to 0, each at most the one before")
+        return value
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _interval_in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] <= value[1] <= 1:
+            raise ValueError("must be two numbers with 0 <= start <= end <= 1")
+        return value
+
+
+class Output(_Frozen):
+    """What is delivered. What is left empty comes from the model's card or the format's usual value."""
+
+    format: AudioFormat = Field("flac", description="wav, flac, mp3, ogg (Vorbis), opus or aac.")
+    bit_depth: Literal[16, 24, 32] | None = Field(
+        None, description="16 or 24; 32 is float and for wav only. Default 24 for flac and wav."
+    )
+    bitrate_kbps: int | None = Field(None, ge=32, le=512, description="For mp3, ogg, opus and aac.")
+    normalise: Literal["loudness", "peak", "off"] | None = Field(
+        None, description="loudness: to loudness_lufs under true_peak_db; peak: to true_peak_db as sample peak; off."
+    )
+    loudness_lufs: float | None = Field(None, ge=-40, le=-5, description="Target integrated loudness.")
+    true_peak_db: float | None = Field(None, ge=-20, le=0, description="Highest true peak in dBTP.")
+    keep_raw: bool = Field(False, description="Keep the audio before the loudness stage too, as 32-bit float WAV.")
+    keep_latents: bool = Field(False, description="Keep the latents beside the audio, as safetensors.")
+    midi: bool = Field(False, description="Write the score as MIDI (models that make a score).")
+    stems: bool = Field(False, description="Write one audio file a track (models that make a score).")
+
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> Self:
+        lossless = self.format in ("wav", "flac")
+        if self.bit_depth is not None and not lossless:
+            raise ValueError(f"bit_depth {self.bit_depth} is for wav and flac; {self.format} takes bitrate_kbps")
+        if self.bit_depth == 32 and self.format == "flac":
+            raise ValueError("bit_depth 32 (float) needs format wav; flac takes 16 or 24")
+        if self.bitrate_kbps is not None and lossless:
+            raise ValueError(
+                f"bitrate_kbps {self.bitrate_kbps} is for mp3, ogg, opus and aac; {self.format} is lossless"
+            )
+        if self.normalise in ("peak", "off") and self.loudness_lufs is not None:
+            raise ValueError(f"loudness_lufs needs normalise loudness, and normalise is {self.normalise}")
+        return self
+
+
+class SongRequest(_Frozen):
+    """A song as a user describes it. Everything but a caption or lyrics may be left out.
+
+    Raises RequestError, which names the field, where a value is bad.
+    """
+
+    caption: str = Field("", max_length=10_000, description="What it should sound like, in words.")
+    lyrics: str = Field("", max_length=50_000, description="Words to sing, with tags such as [Verse] and [Chorus].")
+    instrumental: bool = Field(False, description="No voice. Implied where there are no lyrics.")
+    model: str | None = Field(None, description="Model id; default: the PARTITA_MODEL setting, else built-in.")
+    task: Task = Field(default_factory=TextToMusic)
+    duration_s: float | None = Field(None, gt=0, description="Length in seconds.")
+    bpm: int | None = Field(None, ge=30, le=300, description="Tempo in beats a minute.")
+    key: str | None = Field(None, description="Key, such as 'C major' or 'F# minor'.")
+    time_signature: TimeSignature | None = Field(None, description="Metre: 2/4, 3/4, 4/4 or 6/8.")
+    language: str | None = Field(None, description="Language code of the lyrics, or 'unknown'.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same song. Default: drawn at random.")
+    count: Annotated[int, Field(ge=1, le=64)] = Field(1, description="How many songs, with seeds s, s+1, ...")
+    sampling: Sampling = Field(default_factory=Sampling)
+    output: Output = Field(default_factory=Output)
+    parity: bool = Field(False, description="Do as the original program does where Partita knowingly differs.")
+
+    @field_validator("caption", "lyrics")
+    @classmethod
+    def _no_null_characters(cls, value: str) -> str:
+        if "\x00" in value:
+            raise ValueError("must be text; it holds a null character")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _spell_key(cls, value: str | None) -> str | None:
+        return None if value is None else tidy_key(value)
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, value: str | None) -> str | None:
+        return None if value is None else check_language(value)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.caption.strip() and not self.lyrics.strip():
+            raise RequestError(
+                "caption and lyrics are both empty: say what the song should sound like, for example "
+                "'slow piano ballad, warm and quiet', or give lyrics.",
+                field="caption",
+                value=self.caption,
+            )
+        if self.instrumental and self.lyrics.strip():
+            raise RequestError(
+                "instrumental was asked for and lyrics were given: leave out one of them.",
+                field="instrumental",
+                value=True,
+            )
+        return self
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a request from JSON text. Raises RequestError where it is not one."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise request_error(error) from None
+
+
+def request_error(error: ValidationError) -> RequestError:
+    """The first fault of a pydantic error as one sentence that names the field, the value and what would do."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        return RequestError(
+            f"There is no field {field!r} in a request; see `partita generate --help`.", field=field, value=value
+        )
+    reason = first["msg"].removeprefix("Value error, ")
+    if isinstance(value, float) and not math.isfinite(value):
+        reason = "it must be a finite number"
+    if isinstance(value, (dict, BaseModel)):
+        return RequestError(f"{field}: {reason}.", field=field, value=value)
+    return RequestError(f"{field} cannot be {value!r}: {reason[0].lower() + reason[1:]}.", field=field, value=value)
