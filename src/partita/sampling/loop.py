@@ -1,0 +1,109 @@
+"""The sampling loop: a generator that takes one step each time it is asked.
+
+Progress, cancelling, previews and streaming are the caller's business: it looks at what a step yields, and stops
+asking when it has had enough. `take_step` is the same brick without the loop, so a caller that interleaves songs gets
+the same bits. Works on callables only and knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from partita.errors import RequestError
+from partita.sampling.guidance import Guidance, guide, guide_again, is_active
+from partita.sampling.schedules import Schedule
+from partita.sampling.solvers import Move, Solver, estimate, euler
+
+Predict = Callable[[Tensor, float, int], Tensor]
+"""(state, t, step index) -> velocity of the same shape. With guidance the state is the batch twice, [2B, T, D], and the
+first half is to be predicted with the condition, the second with the null condition. What the prediction depends on
+besides may change with the step index, as when a cover's condition gives way to the plain one."""
+
+AfterStep = Callable[[Tensor, int, float], Tensor]
+"""(state after step k, k, time reached) -> state to go on with: repaint's injection of the source, for one."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the next step depends on: latents x [B, T, D], which step comes, and APG's memory."""
+
+    x: Tensor
+    index: int = 0
+    average: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step as the caller sees it.
+
+    index of count; t where it began and t_next where it ended; before and after: the states; raw: what the model
+    said ([2B, T, D] under guidance, conditional half first); velocity: what was followed [B, T, D].
+    """
+
+    index: int
+    count: int
+    t: float
+    t_next: float
+    before: State
+    raw: Tensor
+    velocity: Tensor
+    after: State
+
+    def preview(self) -> Tensor:
+        """The clean latents that this step points at [B, T, D]; after the last step, the song itself."""
+        return self.after.x if self.t_next == 0 else estimate(self.before.x, self.velocity, self.t)
+
+
+def take_step(
+    state: State,
+    schedule: Schedule,
+    predict: Predict,
+    *,
+    guidance: Guidance | None = None,
+    solver: Solver = euler,
+    after_step: AfterStep | None = None,
+) -> StepDone:
+    """Step `state.index` of the schedule. A guidance scale of 1 or less asks for one prediction only."""
+    if not 0 <= state.index < schedule.steps:
+        raise RequestError(
+            f"Step {state.index} was asked for, but the schedule has {schedule.steps} steps.",
+            field="steps",
+            value=state.index,
+        )
+    k, x = state.index, state.x
+    t, t_next = schedule.times[k], schedule.times[k + 1]
+    active = guidance if is_active(guidance) else None
+
+    def look(at: Tensor, time: float) -> Tensor:
+        return predict(torch.cat([at, at]) if active else at, time, k)
+
+    def again(at: Tensor, time: float) -> Tensor:
+        raw = look(at, time)
+        return guide_again(active, *raw.chunk(2), at, time) if active else raw
+
+    raw = look(x, t)
+    velocity, average = guide(active, *raw.chunk(2), x, t, state.average) if active else (raw, state.average)
+    x_next = solver(Move(x, velocity, t, t_next, k, schedule.steps, again))
+    if after_step is not None:
+        x_next = after_step(x_next, k, t_next)
+    return StepDone(k, schedule.steps, t, t_next, state, raw, velocity, State(x_next, k + 1, average))
+
+
+def denoise(
+    state: State,
+    schedule: Schedule,
+    predict: Predict,
+    *,
+    guidance: Guidance | None = None,
+    solver: Solver = euler,
+    after_step: AfterStep | None = None,
+) -> Iterator[StepDone]:
+    """Every remaining step of the schedule, one by one; the last one's `after.x` is the result."""
+    while state.index < schedule.steps:
+        done = take_step(state, schedule, predict, guidance=guidance, solver=solver, after_step=after_step)
+        state = done.after
+        yield done

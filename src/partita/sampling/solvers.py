@@ -1,0 +1,86 @@
+"""One step along the flow: a state and a velocity in, the next state out.
+
+A solver is a function of one `Move`. It sees the velocity at the start of the step and may ask for another one
+inside it; it does not know where velocities come from. x_t = t noise + (1 - t) music, v = noise - music.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Move:
+    """What one step starts from.
+
+    x: state [B, T, D] at time `t`; v: guided velocity there; t_next: where the step ends; index and count: which
+    step of how many; again: guided velocity at another state and time, for solvers that look twice.
+    """
+
+    x: Tensor
+    v: Tensor
+    t: float
+    t_next: float
+    index: int
+    count: int
+    again: Callable[[Tensor, float], Tensor]
+
+
+Solver = Callable[[Move], Tensor]
+Draw = Callable[[int], Tensor]
+
+
+def estimate(x: Tensor, v: Tensor, t: float) -> Tensor:
+    """The clean latents that state `x` points at, `x - t v`: the preview of a running song."""
+    return x - v * _scalar(t, x)
+
+
+def euler(move: Move) -> Tensor:
+    """`x - (t - t') v`: the deterministic solver ("ode") of the original."""
+    return move.x - move.v * _scalar(move.t - move.t_next, move.x)
+
+
+def heun(*, direct_end: bool = True) -> Solver:
+    """Averages the velocities at both ends of the step: two evaluations, second order.
+
+    `direct_end` makes the last step Euler's, as the original does for turbo; off, the model is also asked at the end
+    point, as for base and SFT.
+    """
+
+    def solve(move: Move) -> Tensor:
+        ahead = euler(move)
+        if direct_end and move.index == move.count - 1:
+            return ahead
+        mean = (move.v + move.again(ahead, move.t_next)) / 2
+        return move.x - mean * _scalar(move.t - move.t_next, move.x)
+
+    return solve
+
+
+def sde(draw: Draw, *, unshifted: bool = False) -> Solver:
+    """Stochastic solver: jump to the clean estimate, then add fresh noise up to the next time.
+
+    `draw(k)` gives the noise [B, T, D] of step k. `unshifted` noises to `1 - (k + 1) / count` whatever the schedule,
+    which is what the original does for base and SFT; off, it noises to the schedule's own next time.
+    """
+
+    def solve(move: Move) -> Tensor:
+        clean = estimate(move.x, move.v, move.t)
+        level = 1.0 - (move.index + 1) / move.count if unshifted else move.t_next
+        return clean if level == 0 else mix(draw(move.index), clean, level)
+
+    return solve
+
+
+def mix(noise: Tensor, clean: Tensor, level: float) -> Tensor:
+    """The state at time `level` between `clean` (0) and `noise` (1)."""
+    return noise * _scalar(level, clean) + clean * _scalar(1.0 - level, clean)
+
+
+def _scalar(value: float, like: Tensor) -> Tensor:
+    # The original holds step sizes in a tensor of the model's number format, and its products round accordingly.
+    return torch.tensor(value, dtype=like.dtype, device=like.device)
