@@ -83,10 +83,16 @@ def take_step(
 
     def again(at: Tensor, time: float) -> Tensor:
         raw = look(at, time)
-        return guide_again(active, *raw.chunk(2), at, time) if active else raw
+        if active is None:
+            return raw
+        cond, null = raw.chunk(2)
+        return guide_again(active, cond, null, at, time)
 
     raw = look(x, t)
-    velocity, average = guide(active, *raw.chunk(2), x, t, state.average) if active else (raw, state.average)
+    velocity, average = raw, state.average
+    if active is not None:
+        cond, null = raw.chunk(2)
+        velocity, average = guide(active, cond, null, x, t, state.average)
     x_next = solver(Move(x, velocity, t, t_next, k, schedule.steps, again))
     if after_step is not None:
         x_next = after_step(x_next, k, t_next)

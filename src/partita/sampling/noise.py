@@ -50,7 +50,7 @@ def raw_bits(seed: int, count: int, stream: int = Stream.INITIAL, index: int = 0
 
 def uniforms(seed: int, count: int, stream: int = Stream.INITIAL, index: int = 0) -> NDArray[np.float64]:
     """`count` numbers in [0, 1), multiples of 2^-53."""
-    return (raw_bits(seed, count, stream, index) >> np.uint64(11)) * 2.0**-53
+    return _fractions(raw_bits(seed, count, stream, index) >> np.uint64(11))
 
 
 def noise(seed: int, shape: Sequence[int], stream: int = Stream.INITIAL, index: int = 0) -> Tensor:
@@ -61,7 +61,7 @@ def noise(seed: int, shape: Sequence[int], stream: int = Stream.INITIAL, index: 
     count = math.prod(shape)
     pairs = (count + 1) // 2
     bits = raw_bits(seed, 2 * pairs, stream, index).reshape(pairs, 2) >> np.uint64(11)
-    radius = np.sqrt(-2.0 * _log((bits[:, 0] + np.uint64(1)) * 2.0**-53))  # (0, 1]: the logarithm is finite
+    radius = np.sqrt(-2.0 * _log(_fractions(bits[:, 0] + np.uint64(1))))  # of (0, 1]: the logarithm is finite
     sine, cosine = _sincos_turns(bits[:, 1])
     values = np.stack([radius * cosine, radius * sine], axis=1).reshape(-1)[:count]
     return torch.from_numpy(values.astype(np.float32).reshape(tuple(shape)))
@@ -100,6 +100,10 @@ def blend_retake(first: Tensor, second: Tensor, variance: float) -> Tensor:
     """`cos(v pi/2) first + sin(v pi/2) second`: a retake's noise, as far from the first as `variance` v in [0, 1]."""
     angle = variance * math.pi / 2
     return math.cos(angle) * first + math.sin(angle) * second
+
+
+def _fractions(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return bits.astype(np.float64) * 2.0**-53
 
 
 def _horner(x: NDArray[np.float64], terms: Sequence[float]) -> NDArray[np.float64]:
