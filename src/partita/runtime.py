@@ -1,4 +1,4 @@
-"""How this machine will be used: device, number format, attention kernel, compilation, threads, memory; each with its reason.
+"""How this machine will be used: device, number format, attention kernel, compiler, threads, memory; and why.
 
 A `Runtime` is a value that is passed along; nothing in the package keeps one globally. Finding one imports torch.
 """

@@ -73,11 +73,18 @@ class Renderer(Protocol):
     """One model family's way from a plan to sound.
 
     `render` yields StageStarted, StepDone, LatentsReady once (and ScoreReady once, for families that make a score),
-    then AudioChunk until the song is whole. Same resolved request, plan, seed and runtime: same bits.
+    then AudioChunk until the song is whole. Same resolved request, plan, seed and runtime: same bits. With `latents`
+    (a LatentsReady of the same request, plan and seed) sampling is skipped and the rest goes as before.
     """
 
     sample_rate_hz: int
 
     def render(
-        self, resolved: ResolvedRequest, plan: Plan, seed: int, parts: Parts, runtime: Runtime
+        self,
+        resolved: ResolvedRequest,
+        plan: Plan,
+        seed: int,
+        parts: Parts,
+        runtime: Runtime,
+        latents: torch.Tensor | None = None,
     ) -> Iterator[RenderEvent]: ...

@@ -5,6 +5,7 @@ flags and every other front end only build it. It knows no model: what a model c
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -61,11 +62,7 @@ class Sampling(_Frozen):
     def _timesteps_fall(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is None:
             return None
-        if (
-            not value
-            or any(not 0 <= t <= 1 for t in value)
-            or any(a < b for a, b in zip(value, value[1:], strict=False))
-        ):
+        if not value or any(not 0 <= t <= 1 for t in value) or any(a < b for a, b in pairwise(value)):
             raise ValueError("must be numbers from 1 down to 0, each at most the one before")
         return value
 

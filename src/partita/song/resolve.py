@@ -160,8 +160,8 @@ def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> Res
     steps = asked.steps if asked.steps is not None else defaults.steps
     if defaults.fixed_steps and steps != defaults.steps:
         raise RequestError(
-            f"{card.id} samples in {defaults.steps} steps only, and {steps} were asked for; use sampling.timesteps for a "
-            "schedule of your own.",
+            f"{card.id} samples in {defaults.steps} steps only, and {steps} were asked for; use sampling.timesteps "
+            "for a schedule of your own.",
             field="sampling.steps",
             value=steps,
         )
@@ -176,7 +176,7 @@ def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> Res
         nearest = min(defaults.shifts, key=lambda known: abs(known - shift))
         if not request.parity:
             raise RequestError(
-                f"{card.id} has the shifts {', '.join(f'{s:g}' for s in defaults.shifts)}, and {shift:g} was asked for; "
+                f"{card.id} has the shifts {', '.join(f'{s:g}' for s in defaults.shifts)}, and {shift:g} was asked for: "
                 f"{nearest:g} is the nearest (parity rounds to it as the original does).",
                 field="sampling.shift",
                 value=shift,

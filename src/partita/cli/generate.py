@@ -1,0 +1,102 @@
+"""`partita generate`: words in, a song on disk out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from partita.cli.common import json_flag, machine_flags, make_engine
+from partita.cli.flags import build_request, request_flags
+from partita.settings import Settings
+
+if TYPE_CHECKING:
+    from partita.engine.engine import Engine
+    from partita.song.request import SongRequest
+
+_FOLDER = Path("songs")
+
+
+@click.command()
+@click.argument("caption", required=False)
+@click.option("--lyrics", metavar="FILE|-", help="Text file with words to sing, or - for standard input.")
+@request_flags
+@click.option(
+    "--output",
+    "output_path",
+    type=click.Path(path_type=Path),
+    help="File to write. Default: songs/CAPTION-SEED.SUFFIX.",
+)
+@click.option("--midi", type=click.Path(path_type=Path, dir_okay=False), help="Write the score to this MIDI file.")
+@click.option(
+    "--stems", type=click.Path(path_type=Path, file_okay=False), help="Write one file a track to this folder."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output file if it exists.")
+@machine_flags
+@json_flag
+def command(
+    caption: str | None,
+    lyrics: str | None,
+    output_path: Path | None,
+    midi: Path | None,
+    stems: Path | None,
+    overwrite: bool,
+    checkpoint_dir: Path | None,
+    device: str | None,
+    number_format: str | None,
+    threads: int | None,
+    policy: str | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Make a song from CAPTION, a description in words."""
+    request = build_request(caption, lyrics, fields, midi=midi, stems=stems)
+    settings = Settings.load()
+    _check_before_work(request, settings, output_path, overwrite)
+    engine = make_engine(
+        settings, checkpoint_dir, device=device, number_format=number_format, threads=threads, policy=policy
+    )
+    songs = _make_songs(engine, request, output_path, midi, stems, as_json)
+    if as_json:
+        click.echo(json.dumps({"songs": songs}, ensure_ascii=False))
+
+
+def _check_before_work(request: SongRequest, settings: Settings, output_path: Path | None, overwrite: bool) -> None:
+    """Everything that can be refused before torch is imported and weights are read."""
+    from partita.engine.targets import check_target
+    from partita.song.resolve import resolve
+    from partita.weights.catalog import find_card
+
+    resolve(request, find_card(request.model or settings.model))
+    if output_path is not None:
+        check_target(output_path, request.output.format, request.count, overwrite)
+
+
+def _make_songs(
+    engine: Engine, request: SongRequest, output_path: Path | None, midi: Path | None, stems: Path | None, as_json: bool
+) -> list[dict[str, Any]]:
+    from partita.cli.progress import ProgressView
+    from partita.cli.summary import print_summary, song_json
+    from partita.engine.events import Finished
+    from partita.engine.save import save
+    from partita.engine.targets import song_target
+
+    resolved = engine.resolve(request)
+    made: list[dict[str, Any]] = []
+    for number, seed in enumerate(resolved.seeds):
+        target = song_target(resolved, seed, number, _FOLDER, output_path, midi, stems)
+        with ProgressView(quiet=as_json) as view:
+            song = None
+            for event in engine.run(resolved.one(seed)):
+                view(event)
+                if isinstance(event, Finished):
+                    song = event.song
+        assert song is not None  # a run ends with Finished or raises
+        saved = save(song, target, engine.settings)
+        if as_json:
+            made.append(song_json(song, saved))
+        else:
+            print_summary(song, saved)
+    return made

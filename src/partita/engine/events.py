@@ -1,0 +1,64 @@
+"""What a caller hears while a song is made: typed events, in the order planned, steps, latents, audio, finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from partita.engine.song import Song
+from partita.song.plan import Plan
+from partita.song.resolve import ResolvedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan is made; rendering follows. `resolved.seeds` holds the one seed of this song."""
+
+    resolved: ResolvedRequest
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class StageBegan:
+    """A stage of the work begins: load, text, conditions, sample, decode, play, master."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Step `index` (from 1) of `count` in `stage`. `seconds_left` is of this stage, judged by its own steps."""
+
+    stage: str
+    index: int
+    count: int
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatentsReady:
+    """Final latents, float32 `[T, 64]`. From here on nothing that is done can be lost."""
+
+    latents: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReady:
+    """Finished samples, float32 `[n, 2]`, before the loudness stage, which needs the whole song."""
+
+    samples: np.ndarray
+    start: int
+    total: int
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The song, after the loudness stage."""
+
+    song: Song
+
+
+Event = Planned | StageBegan | Step | LatentsReady | AudioReady | Finished

@@ -1,0 +1,46 @@
+"""A finished song: its sound, its latents or score, and the record of how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from partita.score.types import Score
+from partita.song.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one stage took. `peak_bytes` is the most memory this process held during it, mapped files included."""
+
+    name: str
+    seconds: float
+    peak_bytes: int
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Song:
+    """`audio` is float32 `[N, 2]` after the loudness stage and `raw_audio` before it; both in -1..1 where not clipped.
+
+    `costs` is about this run and not part of the record, which holds no clock time.
+    """
+
+    audio: np.ndarray
+    raw_audio: np.ndarray
+    sample_rate_hz: int
+    record: Record
+    latents: torch.Tensor | None = None
+    score: Score | None = None
+    stems: dict[str, np.ndarray] = field(default_factory=dict)
+    costs: tuple[StageCost, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.audio) / self.sample_rate_hz
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.record.warnings

@@ -1,0 +1,111 @@
+"""The form of a song: which sections follow each other and where they begin, on the bar lines.
+
+Lyrics with tags decide it; without them the length does.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+from partita.score.types import Grid, SectionKind
+from partita.song.plan import PlannedSection
+
+_TAG = re.compile(r"^\s*\[([^\]\n]+)\]\s*$", re.M)
+_KIND_OF_TAG: tuple[tuple[str, SectionKind], ...] = (
+    ("intro", "intro"),
+    ("pre-chorus", "verse"),
+    ("prechorus", "verse"),
+    ("post-chorus", "chorus"),
+    ("chorus", "chorus"),
+    ("refrain", "chorus"),
+    ("hook", "chorus"),
+    ("drop", "chorus"),
+    ("verse", "verse"),
+    ("bridge", "bridge"),
+    ("break", "bridge"),
+    ("solo", "solo"),
+    ("instrumental", "solo"),
+    ("outro", "outro"),
+    ("ending", "outro"),
+    ("end", "outro"),
+)
+PHRASE_BARS = 4
+
+
+def draw(random: Random, low: int, high: int) -> int:
+    """An integer in low..high. Only `Random.random` is promised to stay the same between versions of Python."""
+    return low + int(random.random() * (high - low + 1))
+
+
+def tagged_sections(lyrics: str) -> list[tuple[SectionKind, int]]:
+    """Kind of every tagged part of the lyrics and how many lines it has, in order; unknown tags are left out."""
+    parts: list[tuple[SectionKind, int]] = []
+    marks = list(_TAG.finditer(lyrics))
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        words = lyrics[mark.end() : following.start() if following else len(lyrics)]
+        lines = sum(1 for line in words.splitlines() if line.strip())
+        name = mark.group(1).lower()
+        kind = next((kind for part, kind in _KIND_OF_TAG if part in name), None)
+        if kind is not None:
+            parts.append((kind, lines))
+    return parts
+
+
+def plan_sections(
+    lyrics: str, duration_s: float, bpm: int, time_signature: str, random: Random
+) -> tuple[PlannedSection, ...]:
+    """Sections that fill `duration_s` seconds, each a whole number of bars but the last."""
+    grid = Grid(bpm, time_signature)
+    bars = max(1, round(duration_s / grid.bar_s))
+    parts = tagged_sections(lyrics) if lyrics.strip() != "[Instrumental]" else []
+    lengths = _bars_of_parts(parts, bars) if parts else _usual_form(bars, random)
+    sections, bar = [], 0
+    for index, (kind, length) in enumerate(lengths):
+        start_s = bar * grid.bar_s
+        bar += length
+        end_s = duration_s if index == len(lengths) - 1 else bar * grid.bar_s
+        if start_s < duration_s:
+            sections.append(PlannedSection(kind=kind, start_s=start_s, end_s=min(end_s, duration_s)))
+    return tuple(sections)
+
+
+def _bars_of_parts(parts: list[tuple[SectionKind, int]], bars: int) -> list[tuple[SectionKind, int]]:
+    """Share the bars out by the lines of each part (an empty part counts as two lines), in whole phrases if they fit."""
+    unit = PHRASE_BARS if bars >= PHRASE_BARS * len(parts) else 1
+    weights = [max(lines, 2) for _, lines in parts]
+    total, lengths, used = sum(weights), [], 0
+    for index, ((kind, _), weight) in enumerate(zip(parts, weights, strict=True)):
+        rest = len(parts) - index - 1
+        wanted = unit * max(1, round(bars * weight / total / unit))
+        length = max(1, min(wanted, bars - used - rest))
+        lengths.append((kind, length))
+        used += length
+    kind, last = lengths[-1]
+    lengths[-1] = (kind, last + max(0, bars - used))
+    return lengths
+
+
+def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
+    phrases = bars // PHRASE_BARS
+    if phrases < 2:
+        return [("verse", bars)]
+    middle: list[SectionKind] = []
+    while len(middle) < phrases:
+        middle += ["verse", "verse", "chorus", "chorus"]
+        if len(middle) in (8, 20):
+            middle += ["bridge" if random.random() < 0.5 else "solo"]
+    kinds = middle[:phrases]
+    if phrases == 2:
+        kinds = ["verse", "chorus"]
+    if phrases >= 4:
+        kinds = ["intro", *middle[: phrases - 2], "outro"]
+    lengths: list[tuple[SectionKind, int]] = []
+    for kind in kinds:
+        if lengths and lengths[-1][0] == kind:
+            lengths[-1] = (kind, lengths[-1][1] + PHRASE_BARS)
+        else:
+            lengths.append((kind, PHRASE_BARS))
+    kind, last = lengths[-1]
+    lengths[-1] = (kind, last + bars - phrases * PHRASE_BARS)
+    return lengths
