@@ -42,7 +42,7 @@ def machine_flags(command: Command) -> Command:
 
 
 def make_engine(settings: Settings, checkpoint_dir: Path | None, **machine: Any) -> Engine:
-    """An engine for these flags. Imports torch. Raises RequestError or ResourceError where a flag cannot be honoured."""
+    """An engine for these flags. Raises RequestError or ResourceError where one cannot be honoured. Imports torch."""
     from partita.engine.engine import Engine
     from partita.runtime import Runtime
 

@@ -304,7 +304,7 @@ class _Work:
         audio = np.concatenate(self._chunks)
         if not np.isfinite(audio).all():
             raise ModelError(
-                "The decoded audio holds numbers that are not finite. Try number format float32 (--number-format float32)."
+                "The decoded audio holds numbers that are not finite. Try float32 (--number-format float32)."
             )
         return audio
 

@@ -6,7 +6,6 @@ Named by a digest of everything that decides the latents, so that the next try o
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -53,7 +52,7 @@ class Workshop:
         partial = path.with_suffix(".part")
         try:
             save_file({"latents": latents.contiguous()}, partial)
-            os.replace(partial, path)
+            partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise

@@ -71,7 +71,7 @@ def plan_sections(
 
 
 def _bars_of_parts(parts: list[tuple[SectionKind, int]], bars: int) -> list[tuple[SectionKind, int]]:
-    """Share the bars out by the lines of each part (an empty part counts as two lines), in whole phrases if they fit."""
+    """Share the bars out by the lines of each part (an empty one counts as two), in whole phrases if they fit."""
     unit = PHRASE_BARS if bars >= PHRASE_BARS * len(parts) else 1
     weights = [max(lines, 2) for _, lines in parts]
     total, lengths, used = sum(weights), [], 0

@@ -45,8 +45,8 @@ REGISTER_PER_OCTAVE = 3.0  # of chords: says which tone of the chord is lowest, 
 
 _CENTRE: Mapping[Role, int] = MappingProxyType({"bass": 40, "arp": 70, "lead": 72, "chords": 57, "pad": 55})
 """MIDI pitch at which height or register is zero: about the middle of what the role plays."""
-_OFFSET_GROUPS: tuple[tuple[Role, ...], ...] = (("drums",), ("bass", "chords", "pad"), ("lead", "arp"))
-_OFFSET_GROUP: Mapping[Role, int] = MappingProxyType({r: g for g, roles in enumerate(_OFFSET_GROUPS) for r in roles})
+OFFSET_GROUPS: tuple[tuple[Role, ...], ...] = (("drums",), ("bass", "chords", "pad"), ("lead", "arp"))
+_OFFSET_GROUP: Mapping[Role, int] = MappingProxyType({r: g for g, roles in enumerate(OFFSET_GROUPS) for r in roles})
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,21 @@ class FileEntry(_Value):
     path: str
     repository: str
     size_bytes: int | None = None
+    about_bytes: int | None = Field(None, description="What to plan with where the exact size is not known.")
     sha256: str | None = None
+    alternatives: tuple[str, ...] = Field((), description="Paths to look for where `path` is not in the repository.")
+
+
+class SharedFiles(_Value):
+    """Files that several models need, such as a VAE. They are no model of their own."""
+
+    id: str
+    title: str
+    licence: str
+    source_url: str
+    folder: str = Field(description="Name of the folder with these files.")
+    files: tuple[FileEntry, ...]
+    comfyui: tuple[str, ...] = Field((), description="Names of the same weights as a single file for ComfyUI.")
 
 
 class DurationLimits(_Value):
@@ -73,8 +87,10 @@ class ModelCard(_Value):
     )
     folder: str = Field("", description="Name of the folder with this checkpoint's own files.")
     files: tuple[FileEntry, ...] = ()
-    shared: tuple[str, ...] = Field((), description="Ids of cards whose files this one needs as well.")
-    hidden: bool = Field(False, description="True for parts that are no model of their own, such as a shared VAE.")
+    configuration: str = Field("", description="Name, in the catalog, of the sizes that its `config.json` should say.")
+    comfyui: tuple[str, ...] = Field((), description="Names of the same weights as a single file for ComfyUI.")
+    diffusers: str | None = Field(None, description="Repository with the same weights in the diffusers layout.")
+    shared: tuple[str, ...] = Field((), description="Ids of the shared files that this model needs as well.")
     tasks: tuple[str, ...] = ("text-to-music",)
     sings: bool = True
     makes_score: bool = False
@@ -88,5 +104,5 @@ class ModelCard(_Value):
 
     @property
     def download_bytes(self) -> int:
-        """Sum of the known file sizes."""
-        return sum(entry.size_bytes or 0 for entry in self.files)
+        """Sum of the sizes of its own files, exact where the exact size is known. Shared files are not counted."""
+        return sum(entry.size_bytes or entry.about_bytes or 0 for entry in self.files)

@@ -176,7 +176,7 @@ def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> Res
         nearest = min(defaults.shifts, key=lambda known: abs(known - shift))
         if not request.parity:
             raise RequestError(
-                f"{card.id} has the shifts {', '.join(f'{s:g}' for s in defaults.shifts)}, and {shift:g} was asked for: "
+                f"{card.id} has the shifts {', '.join(f'{known:g}' for known in defaults.shifts)}, not {shift:g}: "
                 f"{nearest:g} is the nearest (parity rounds to it as the original does).",
                 field="sampling.shift",
                 value=shift,
