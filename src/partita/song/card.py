@@ -52,6 +52,9 @@ class DurationLimits(_Value):
 class SamplingDefaults(_Value):
     """How a checkpoint samples when nobody says otherwise, and what it accepts."""
 
+    schedule: Literal["turbo", "continuous", "linear"] = Field(
+        description="turbo: the published tables; continuous: any number of steps at any shift; linear: base and SFT."
+    )
     steps: int
     max_steps: int
     fixed_steps: bool = Field(False, description="True where the published sampler has one step count only.")
