@@ -1,0 +1,157 @@
+"""Composing a piece: outline, chords, who plays where, the parts, the performance.
+
+`compose(seed)` is the whole of it. The same seed gives the same piece on every machine: only `random.Random` with
+integer seeds is used, and no order of a set or a dictionary of strings decides anything.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from partita.score.types import ROLES, Grid, Role, Score, Section
+from partita.training.composer.bass import play_bass
+from partita.training.composer.chordal import play_arp, play_chords, play_pad
+from partita.training.composer.context import Context, Event
+from partita.training.composer.drums import play_drums
+from partita.training.composer.genres import GENRES, Genre
+from partita.training.composer.harmony import Harmony, plan_harmony
+from partita.training.composer.melody import play_lead
+from partita.training.composer.perform import Feel, perform
+from partita.training.composer.spec import PieceSpec, fit, last_release_s, sample_spec
+from partita.training.composer.theory import METRES, Metre
+
+_PARTS: dict[Role, Callable[[Context], list[Event]]] = {
+    "drums": play_drums,
+    "bass": play_bass,
+    "chords": play_chords,
+    "pad": play_pad,
+    "arp": play_arp,
+    "lead": play_lead,
+}
+
+_STRENGTH = {"low": 0.84, "medium": 0.95, "high": 1.06}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A composed piece: its outline and its notes."""
+
+    spec: PieceSpec
+    score: Score
+
+
+def compose(seed: int, *, duration_s: float | None = None, spec: PieceSpec | None = None) -> Piece:
+    """Compose piece `seed` (0 or more).
+
+    `spec` fixes the outline, drawn from the seed where not given; `duration_s` stretches the form to another length.
+    Raises `RequestError` for a duration under 4 s or a metre other than 4/4, 3/4 and 6/8.
+    """
+    outline = sample_spec(seed, duration_s) if spec is None else spec
+    outline = fit(outline, duration_s if duration_s is not None else outline.duration_s)
+    genre, metre = GENRES[outline.genre], METRES[outline.time_signature]
+    rng = random.Random(seed * 2)
+    harmony = plan_harmony(rng, outline, genre, metre)
+    activity = arrange(rng, outline, harmony)
+    feel = _feel(rng, outline, genre, metre)
+    parts: dict[Role, list[Event]] = {}
+    for role in outline.roles:
+        own = random.Random(rng.getrandbits(64))
+        parts[role] = _PARTS[role](
+            Context(role, own, outline, genre, metre, harmony, activity[role], metre.step_s(outline.bpm))
+        )
+    _start_at_once(parts, metre)
+    tracks = tuple(
+        perform(role, program, parts[role], feel, harmony.end, rng.getrandbits(64))
+        for role, program in outline.programs
+    )
+    score = Score(
+        Grid(outline.bpm, outline.time_signature),
+        outline.key,
+        outline.duration_s,
+        tuple(track for track in tracks if track.notes),
+        _sections(outline, metre),
+    )
+    return Piece(outline, score)
+
+
+def arrange(rng: random.Random, spec: PieceSpec, harmony: Harmony) -> dict[Role, tuple[bool, ...]]:
+    """Which roles play in which sections: few in an introduction, all in a chorus, somebody everywhere."""
+    roles = spec.roles
+    table: dict[Role, list[bool]] = {role: [] for role in roles}
+    remembered: dict[str, dict[Role, bool]] = {}
+    for section in harmony.sections:
+        if section.kind not in remembered:
+            remembered[section.kind] = _cast(rng, section.kind, roles, alone=len(harmony.sections) == 1)
+        for role in roles:
+            table[role].append(remembered[section.kind][role])
+    for role in roles:  # a role that is in the outline is heard
+        if table[role] and not any(table[role]):
+            table[role][-1] = True
+    return {role: tuple(flags) for role, flags in table.items()}
+
+
+_ABSENT: dict[str, dict[Role, float]] = {
+    "intro": {"drums": 0.6, "bass": 0.55, "chords": 0.15, "pad": 0.3, "arp": 0.35, "lead": 0.75},
+    "verse": {"drums": 0.03, "bass": 0.03, "chords": 0.05, "pad": 0.4, "arp": 0.3, "lead": 0.12},
+    "chorus": {"drums": 0.0, "bass": 0.0, "chords": 0.0, "pad": 0.05, "arp": 0.1, "lead": 0.05},
+    "bridge": {"drums": 0.45, "bass": 0.3, "chords": 0.1, "pad": 0.1, "arp": 0.25, "lead": 0.3},
+    "solo": {"drums": 0.03, "bass": 0.03, "chords": 0.05, "pad": 0.5, "arp": 0.5, "lead": 0.0},
+    "outro": {"drums": 0.45, "bass": 0.3, "chords": 0.05, "pad": 0.15, "arp": 0.3, "lead": 0.5},
+}
+"""How likely a role is silent in a section of a kind."""
+
+
+def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -> dict[Role, bool]:
+    if alone:
+        return dict.fromkeys(roles, True)
+    absent = _ABSENT[kind]
+    cast = {role: rng.random() >= absent[role] for role in roles}
+    sounding = [role for role in roles if cast[role] and role in ("chords", "pad", "arp")]
+    if not sounding:
+        harmonic = next((role for role in ("chords", "pad", "arp") if role in roles), roles[0])
+        cast[harmonic] = True
+    return cast
+
+
+def _feel(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre) -> Feel:
+    swing = rng.uniform(*genre.swing)
+    compound = spec.time_signature == "6/8"
+    step_s = metre.step_s(spec.bpm)
+    if compound and genre.swing_unit == 2:
+        swing = 0.5  # compound time lilts by itself
+    if step_s * genre.swing_unit < 0.16:
+        swing = 0.5 + (swing - 0.5) * 0.6  # fast notes even out
+    if step_s * genre.swing_unit < 0.1:
+        swing = 0.5
+    return Feel(
+        step_s,
+        swing,
+        genre.swing_unit,
+        genre.humanise_ms / 1000 / 2,
+        _STRENGTH[spec.energy],
+        last_release_s(spec.duration_s),
+    )
+
+
+def _start_at_once(parts: dict[Role, list[Event]], metre: Metre) -> None:
+    """Bring the first event of a part to the first beat where none is there: a piece starts when it starts."""
+    events = [(min(part), role) for role, part in parts.items() if part]
+    if not events or min(events)[0].start < metre.beat:
+        return
+    role = next(role for role in ROLES if role != "drums" and parts.get(role))
+    first = min(parts[role])
+    parts[role][parts[role].index(first)] = Event(0, max(first.length, metre.beat), first.pitches, first.level)
+
+
+def _sections(spec: PieceSpec, metre: Metre) -> tuple[Section, ...]:
+    """The sections in seconds; the last one takes the final chord and the silence after it."""
+    bar_s = metre.step_s(spec.bpm) * metre.bar
+    sections, bar = [], 0
+    for index, plan in enumerate(spec.sections):
+        last = index == len(spec.sections) - 1
+        end_s = spec.duration_s if last else round((bar + plan.bars) * bar_s, 6)
+        sections.append(Section(plan.kind, round(bar * bar_s, 6), end_s))
+        bar += plan.bars
+    return tuple(sections)
