@@ -67,7 +67,7 @@ def _check_before_work(request: SongRequest, settings: Settings, output_path: Pa
     """Everything that can be refused before torch is imported and weights are read."""
     from partita.engine.targets import check_target
     from partita.song.resolve import resolve
-    from partita.weights.catalog import find_card
+    from partita.weights.catalog import card as find_card
 
     resolve(request, find_card(request.model or settings.model))
     if output_path is not None:

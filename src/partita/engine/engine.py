@@ -34,7 +34,7 @@ from partita.song.plan import Plan, Planner
 from partita.song.record import LoudnessRecord, Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest, resolve
-from partita.weights.catalog import find_card
+from partita.weights.catalog import card as find_card
 from partita.weights.loaders import PartLoader, loader_for
 
 RENDERERS: dict[Family, str] = {
@@ -291,6 +291,8 @@ class _Work:
                 yield LatentsReady(latents)
             case protocol.ScoreReady(score):
                 self.score = score
+            case protocol.Noted(message):
+                self.warnings.append(message)
             case protocol.AudioChunk(samples, start, total):
                 self._chunks.append(samples)
                 yield AudioReady(samples, start, total, self.sample_rate_hz)

@@ -7,8 +7,10 @@ Source: specification of the original's acoustic pipeline, text-to-music rows.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +18,8 @@ from torch import Tensor
 from partita.errors import ModelError
 from partita.models.acestep15.condition import context_latents
 from partita.models.oobleck_tiling import decode_chunks
-from partita.render.protocol import AudioChunk, LatentsReady, Parts, RenderEvent, StageStarted, StepDone
+from partita.models.qwen3 import Qwen3
+from partita.render.protocol import AudioChunk, LatentsReady, Noted, Parts, RenderEvent, StageStarted, StepDone
 from partita.runtime import Runtime
 from partita.sampling.flow import predict_with
 from partita.sampling.guidance import Guidance, Kind, is_active, with_null
@@ -41,6 +44,7 @@ from partita.text.prompts import (
     metadata_block,
     text_prompt,
 )
+from partita.text.tokenizers import TextTokenizer
 from partita.weights.catalog import card as find_card
 
 SAMPLE_RATE_HZ = 48_000
@@ -49,8 +53,15 @@ LATENT_CHANNELS = 64
 # The published models are never run on less: shorter songs are padded to this and, but for parity, cut afterwards.
 SHORTEST_FRAMES = 128
 REFERENCE_FRAMES = 750
-# The decoder's convolutions hear this far (9 frames) beyond the sample they make, so a cut song is decoded beyond its cut.
+# The decoder's convolutions hear 9 frames beyond the sample they make, so a cut song is decoded beyond its cut.
 CUT_MARGIN_FRAMES = 16
+
+
+class TextEncoder(Protocol):
+    """What the part `text_encoder` is: a tokenizer and the network that reads its ids."""
+
+    tokenizer: TextTokenizer
+    model: Qwen3
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,10 @@ class AceStep15Renderer:
         device = torch.device(runtime.device.value)
         dtype = getattr(torch, runtime.number_format.value)
         yield StageStarted("text")
-        words = _read_words(plan, parts)
+        with parts.use("text_encoder") as encoder:
+            prompt, lyrics = _prompts(plan)
+            yield from _truncations(encoder.tokenizer, prompt, lyrics)
+            words = _read_words(encoder, prompt, lyrics)
         yield StageStarted("conditions")
         with parts.use("silence_latent") as silence:
             silence = silence.to(device, dtype)
@@ -171,24 +185,30 @@ def make_schedule(sampling: ResolvedSampling, card: ModelCard, dtype: torch.dtyp
     return turbo_schedule(dtype, shift=sampling.shift)
 
 
-def _read_words(plan: Plan, parts: Parts) -> _Words:
-    metadata = metadata_block(
-        plan.bpm,
-        None if plan.time_signature is None else plan.time_signature.split("/")[0],
-        plan.key,
-        plan.duration_s,
-    )
+def _prompts(plan: Plan) -> tuple[str, str]:
+    metre = None if plan.time_signature is None else plan.time_signature.split("/")[0]
+    metadata = metadata_block(plan.bpm, metre, plan.key, plan.duration_s)
     prompt = text_prompt(instruction_for("text2music"), plan.caption, metadata)
-    with parts.use("text_encoder") as encoder:
-        text = encoder.tokenizer.encode_batch([prompt], PROMPT_MAX_TOKENS)
-        lyrics = encoder.tokenizer.encode_batch([lyric_prompt(plan.lyrics, plan.language)], LYRICS_MAX_TOKENS)
-        device = encoder.model.embed_tokens.weight.device
-        return _Words(
-            text=encoder.model(text.ids.to(device)),
-            text_mask=text.mask.to(device),
-            lyrics=encoder.model.embed_tokens(lyrics.ids.to(device)),
-            lyric_mask=lyrics.mask.to(device),
-        )
+    return prompt, lyric_prompt(plan.lyrics, plan.language)
+
+
+def _truncations(tokenizer: TextTokenizer, prompt: str, lyrics: str) -> Iterator[Noted]:
+    for name, text, limit in (("caption", prompt, PROMPT_MAX_TOKENS), ("lyrics", lyrics, LYRICS_MAX_TOKENS)):
+        count = len(tokenizer.encode(text, sys.maxsize))
+        if count > limit:
+            yield Noted(f"The {name} make {count} tokens with what surrounds them; the model reads the first {limit}.")
+
+
+def _read_words(encoder: TextEncoder, prompt: str, lyrics: str) -> _Words:
+    text = encoder.tokenizer.encode_batch([prompt], PROMPT_MAX_TOKENS)
+    sung = encoder.tokenizer.encode_batch([lyrics], LYRICS_MAX_TOKENS)
+    device = encoder.model.embed_tokens.weight.device
+    return _Words(
+        text=encoder.model(text.ids.to(device)),
+        text_mask=text.mask.to(device),
+        lyrics=encoder.model.embed_tokens(sung.ids.to(device)),
+        lyric_mask=sung.mask.to(device),
+    )
 
 
 def _guidance(sampling: ResolvedSampling) -> Guidance | None:

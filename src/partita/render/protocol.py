@@ -58,7 +58,14 @@ class AudioChunk:
     total: int
 
 
-RenderEvent = StageStarted | StepDone | LatentsReady | ScoreReady | AudioChunk
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something of the request was honoured only in part; the record keeps the sentence."""
+
+    message: str
+
+
+RenderEvent = StageStarted | StepDone | LatentsReady | ScoreReady | AudioChunk | Noted
 
 
 class Parts(Protocol):
