@@ -94,17 +94,19 @@ def continuous_schedule(steps: int, shift: float, dtype: torch.dtype) -> Schedul
     return Schedule((*_rounded([shifted(1.0 - i / steps, shift) for i in range(steps)], dtype), 0.0))
 
 
-def linear_schedule(steps: int, shift: float, dtype: torch.dtype) -> Schedule:
+def linear_schedule(steps: int, shift: float, dtype: torch.dtype, *, clamp: bool = True) -> Schedule:
     """Schedule of the base and SFT checkpoints: an even grid, then the shift, both computed in `dtype`.
 
-    In bfloat16 the grid itself is coarse (multiples of 2^-8 near 1), and the original's numbers follow that.
+    In bfloat16 the grid itself is coarse (multiples of 2^-8 near 1), and the original's numbers follow that. For some
+    shifts rounding puts the first time just above 1, outside a guidance interval that ends at 1; the original then
+    leaves out guidance in that step. `clamp` moves it to 1; off, it is the original's.
     """
     _check_steps(steps)
     _check_shift(shift)
     t = torch.linspace(1.0, 0.0, steps + 1, dtype=dtype)
     if shift != 1.0:
         t = shift * t / (1 + (shift - 1) * t)
-    return Schedule(tuple(t.tolist()))
+    return Schedule(tuple((t.clamp_max(1.0) if clamp else t).tolist()))
 
 
 def verbatim_schedule(timesteps: Sequence[float], dtype: torch.dtype) -> Schedule:
