@@ -1,7 +1,7 @@
 """Runs recorded generations of ACE-Step 1.5: condition encoders, transformer, schedule, guidance and solver together.
 
-The arguments of a case carry the names of the original call. Cases that need the repaint injection are left alone;
-they are those that hold a `repaint_mask`.
+The arguments of a case carry the names of the original call. Left alone are cases that need the repaint injection
+(they hold a `repaint_mask`), and cases with an argument that is not known here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ from partita.sampling.loop import State, denoise
 from partita.sampling.schedules import Schedule
 from partita.sampling.solvers import Solver, euler, sde
 
+ARGUMENTS = {
+    "_variant", "_sde_seed", "seed", "use_progress_bar", "infer_method", "infer_steps", "shift",
+    "diffusion_guidance_sale", "use_adg", "cfg_interval_start", "cfg_interval_end",
+    "audio_cover_strength", "cover_noise_strength",
+}  # fmt: skip
+DEFAULT_STEPS = 30  # of the original's base and SFT classes
+
 Inputs = dict[str, Tensor]
 Arguments = dict[str, Any]
 
@@ -37,7 +44,7 @@ def check_generation(tensors: dict[str, Tensor], meta: dict[str, str], path: Pat
         prefix = f"in.{case}."
         inputs = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         selected = any(name.startswith(f"out.{case}.") for name in tensors)
-        if selected and "repaint_mask" not in inputs:
+        if selected and arguments.keys() <= ARGUMENTS and "repaint_mask" not in inputs:
             computed |= {f"{case}.{name}": value for name, value in _generate(model, inputs, arguments).items()}
     return computed
 
@@ -93,7 +100,9 @@ def _schedule(inputs: Inputs, arguments: Arguments) -> Schedule:
         return schedules.turbo_schedule(dtype, shift=arguments.get("shift", 3.0), timesteps=timesteps)
     if arguments["_variant"] == "sft" and timesteps is not None:
         return schedules.verbatim_schedule(timesteps, dtype)
-    return schedules.linear_schedule(arguments["infer_steps"], arguments.get("shift", 1.0), dtype)
+    return schedules.linear_schedule(
+        arguments.get("infer_steps", DEFAULT_STEPS), arguments.get("shift", 1.0), dtype, clamp=False
+    )
 
 
 def _guidance(arguments: Arguments) -> Guidance:
