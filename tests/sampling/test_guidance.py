@@ -35,6 +35,16 @@ def test_an_item_does_not_depend_on_its_batch(kind: guidance.Kind) -> None:
     assert torch.allclose(both[1:], alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", guidance.KINDS)
+def test_the_number_format_stays_and_the_result_is_near(kind: guidance.Kind) -> None:
+    settings = Guidance(kind, 4.0)
+    wide, _ = guidance.guide(settings, COND, NULL, X, 0.7, None)
+    narrow, average = guidance.guide(settings, COND.bfloat16(), NULL.bfloat16(), X.bfloat16(), 0.7, None)
+    assert narrow.dtype == torch.bfloat16
+    assert average is None or average.dtype == torch.bfloat16
+    assert torch.allclose(narrow.float(), wide, atol=0.05 * float(wide.abs().max()))
+
+
 def test_projection_splits_into_parallel_and_orthogonal() -> None:
     parallel, orthogonal = guidance.project(NULL, COND, (1,))
     assert torch.allclose(parallel + orthogonal, NULL, atol=1e-6)

@@ -104,10 +104,10 @@ def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
 
 def project(v: Tensor, onto: Tensor, dims: tuple[int, ...] = (1,)) -> tuple[Tensor, Tensor]:
     """Parts of `v` parallel and orthogonal to `onto` over `dims`, computed in double, in the type of `v`."""
-    wide, direction = v.double(), onto.double()
+    wide, direction = _where_double_exists(v).double(), _where_double_exists(onto).double()
     direction = direction / direction.norm(dim=dims, keepdim=True).clamp_min(1e-12)
     parallel = (wide * direction).sum(dim=dims, keepdim=True) * direction
-    return parallel.to(v.dtype), (wide - parallel).to(v.dtype)
+    return parallel.to(v), (wide - parallel).to(v)
 
 
 def apg(
@@ -148,6 +148,8 @@ def adg(
     channel the length over time that it had before. Without `clamp_cosine` frames whose two estimates coincide can
     come out as NaN; that is how it was first published.
     """
+    home = cond
+    x, cond, null, sigma = (_where_double_exists(part) for part in (x, cond, null, sigma))
     sigma = sigma.view(-1, 1, 1)
     weight = max(scale - 1, 0.0) + 1e-3
     x_cond, x_null = x - sigma * cond, x - sigma * null
@@ -163,7 +165,12 @@ def adg(
     guided = torch.cos(turned) * x_cond + step * ratio
     if keep_norm:
         guided = guided * x_cond.norm(dim=1, keepdim=True) / guided.norm(dim=1, keepdim=True)
-    return ((x - guided) / sigma).to(cond.dtype)
+    return ((x - guided) / sigma).to(home)
+
+
+def _where_double_exists(v: Tensor) -> Tensor:
+    # Apple's MPS has no float64; the tensors are small next to what the model does with them.
+    return v.cpu() if v.device.type == "mps" else v
 
 
 def _unit(v: Tensor) -> Tensor:

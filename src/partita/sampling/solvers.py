@@ -83,4 +83,5 @@ def mix(noise: Tensor, clean: Tensor, level: float) -> Tensor:
 
 def _scalar(value: float, like: Tensor) -> Tensor:
     # The original holds step sizes in a tensor of the model's number format, and its products round accordingly.
-    return torch.tensor(value, dtype=like.dtype, device=like.device)
+    # A tensor without dimensions may stay on the CPU: it joins those of any device without a copy.
+    return torch.tensor(value, dtype=like.dtype)
