@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from partita.audio.loudness import master
-from partita.audio.write import samples_sha256
+from partita.audio.samples import samples_sha256
 from partita.engine.events import AudioReady, Event, Finished, LatentsReady, Planned, StageBegan, Step
 from partita.engine.meter import StageMeter
 from partita.engine.song import Song
-from partita.engine.store import ModelStore
+from partita.engine.store import Loader, ModelStore
 from partita.engine.workshop import Workshop
 from partita.errors import Cancelled, ModelError, PartitaError, ReplayError, RequestError
 from partita.planner.rules import RulePlanner
@@ -35,7 +35,6 @@ from partita.song.record import LoudnessRecord, Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest, resolve
 from partita.weights.catalog import card as find_card
-from partita.weights.loaders import PartLoader, loader_for
 
 RENDERERS: dict[Family, str] = {
     "built-in": "partita.render.builtin:BuiltInRenderer",
@@ -64,7 +63,7 @@ class Engine:
         settings: Settings | None = None,
         checkpoint_dir: Path | None = None,
         renderer: Renderer | None = None,
-        loader: Callable[[ModelCard], PartLoader] | None = None,
+        loader: Callable[[ModelCard], Loader] | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
         self.runtime = runtime or Runtime.detect()
@@ -173,7 +172,9 @@ class Engine:
         self._workshop.discard(kept)
         yield Finished(song)
 
-    def _open(self, card: ModelCard) -> PartLoader:
+    def _open(self, card: ModelCard) -> Loader:
+        from partita.weights.loaders import loader_for
+
         return loader_for(card, self.runtime, settings=self.settings, checkpoint_dir=self._checkpoint_dir)
 
     def _planner(self, card: ModelCard) -> Planner:
@@ -193,7 +194,7 @@ class Engine:
         except OSError as error:
             work.warnings.append(f"The latents could not be kept in {path.parent} ({error.strerror}).")
 
-    def _finish(self, resolved: ResolvedRequest, plan: Plan, work: _Work, loader: PartLoader) -> Song:
+    def _finish(self, resolved: ResolvedRequest, plan: Plan, work: _Work, loader: Loader) -> Song:
         raw, rate = work.audio(), work.sample_rate_hz
         output = resolved.output
         audio, loudness = master(

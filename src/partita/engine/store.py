@@ -18,12 +18,17 @@ from partita.runtime import Policy
 
 
 class Loader(Protocol):
-    """Reads the parts of one model from disk. `identity` tells apart whatever changes what is loaded."""
+    """Reads the parts of one model from disk.
+
+    `identity` tells apart whatever changes what is loaded; `fingerprint` is what the record keeps of the files.
+    """
 
     @property
     def identity(self) -> tuple[str, ...]: ...
 
     def load(self, part: str) -> Any: ...
+
+    def fingerprint(self) -> dict[str, str]: ...
 
 
 Key = tuple[str, ...]
