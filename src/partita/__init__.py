@@ -1,1 +1,89 @@
-"""Partita: a local music engine."""
+"""Partita: a local music engine. Describe a song and get a song, on your own machine.
+
+    from partita import Engine, SongRequest
+
+    song = Engine().generate(SongRequest(caption="slow piano ballad", duration_s=30, seed=7))
+
+Names are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partita.engine.engine import Engine as Engine
+    from partita.engine.events import (
+        AudioReady as AudioReady,
+        Event as Event,
+        Finished as Finished,
+        LatentsReady as LatentsReady,
+        Planned as Planned,
+        StageBegan as StageBegan,
+        Step as Step,
+    )
+    from partita.engine.save import Saved as Saved, save as save
+    from partita.engine.song import Song as Song
+    from partita.engine.targets import Target as Target
+    from partita.errors import (
+        AudioError as AudioError,
+        Cancelled as Cancelled,
+        DownloadError as DownloadError,
+        ModelError as ModelError,
+        PartitaError as PartitaError,
+        ReplayError as ReplayError,
+        RequestError as RequestError,
+        ResourceError as ResourceError,
+        SaveError as SaveError,
+    )
+    from partita.runtime import Runtime as Runtime
+    from partita.settings import Settings as Settings
+    from partita.song.plan import Plan as Plan
+    from partita.song.record import Record as Record
+    from partita.song.request import Output as Output, Sampling as Sampling, SongRequest as SongRequest
+    from partita.song.resolve import ResolvedRequest as ResolvedRequest, resolve as resolve
+
+_HOMES: dict[str, tuple[str, ...]] = {
+    "partita.engine.engine": ("Engine",),
+    "partita.engine.events": (
+        "AudioReady",
+        "Event",
+        "Finished",
+        "LatentsReady",
+        "Planned",
+        "StageBegan",
+        "Step",
+    ),
+    "partita.engine.save": ("Saved", "save"),
+    "partita.engine.song": ("Song",),
+    "partita.engine.targets": ("Target",),
+    "partita.errors": (
+        "AudioError",
+        "Cancelled",
+        "DownloadError",
+        "ModelError",
+        "PartitaError",
+        "ReplayError",
+        "RequestError",
+        "ResourceError",
+        "SaveError",
+    ),
+    "partita.runtime": ("Runtime",),
+    "partita.settings": ("Settings",),
+    "partita.song.plan": ("Plan",),
+    "partita.song.record": ("Record",),
+    "partita.song.request": ("Output", "Sampling", "SongRequest"),
+    "partita.song.resolve": ("ResolvedRequest", "resolve"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'partita' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

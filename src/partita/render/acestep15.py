@@ -135,7 +135,7 @@ class AceStep15Renderer:
         frames = latent_frames(plan.duration_s, resolved.parity)
         context = context_latents(silence[None, :frames], torch.ones(1, frames, device=device))
         context = torch.cat([context, context]) if is_active(guidance) else context
-        schedule = make_schedule(resolved.sampling, find_card(resolved.model), dtype)
+        schedule = make_schedule(resolved, find_card(resolved.model), dtype)
         start, solver = _noise(resolved, seed, frames, dtype, device)
         yield StageStarted("sample")
         with parts.use("transformer") as transformer:
@@ -170,13 +170,13 @@ class AceStep15Renderer:
                 start += len(samples)
 
 
-def make_schedule(sampling: ResolvedSampling, card: ModelCard, dtype: torch.dtype) -> Schedule:
+def make_schedule(resolved: ResolvedRequest, card: ModelCard, dtype: torch.dtype) -> Schedule:
     """The time grid of a checkpoint's own sampler for these settings, in the number format of the model."""
-    kind = card.sampling.schedule
+    kind, sampling = card.sampling.schedule, resolved.sampling
     if kind == "linear":
         if sampling.timesteps is not None:
             return verbatim_schedule(sampling.timesteps, dtype)
-        return linear_schedule(sampling.steps, sampling.shift, dtype)
+        return linear_schedule(sampling.steps, sampling.shift, dtype, clamp=not resolved.parity)
     if sampling.timesteps is not None:
         snap = kind == "turbo" and not sampling.timesteps_verbatim
         return turbo_schedule(dtype, timesteps=sampling.timesteps, snap=snap)
