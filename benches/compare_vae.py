@@ -76,9 +76,8 @@ def main() -> None:
             times["diffusers"].append(seconds_of(run_theirs))
     for name, values in times.items():
         median = statistics.median(values)
-        print(
-            f"{name}: median {median:.2f} s, {args.seconds / median:.2f} times real time, {[round(v, 2) for v in values]}"
-        )
+        shown = " ".join(f"{value:.2f}" for value in values)
+        print(f"{name}: median {median:.2f} s, {args.seconds / median:.2f} times real time; runs {shown}")
     if theirs is not None:
         by_median = statistics.median(times["diffusers"]) / statistics.median(times["ours"])
         print(f"ratio of medians {by_median:.2f}, of best runs {min(times['diffusers']) / min(times['ours']):.2f}")
@@ -88,7 +87,7 @@ def main() -> None:
 
 def diffusers_twin(vae: OobleckVAE, dtype: torch.dtype) -> torch.nn.Module:
     """diffusers' network with the weights of `vae`."""
-    from diffusers import AutoencoderOobleck
+    from diffusers.models.autoencoders.autoencoder_oobleck import AutoencoderOobleck
 
     config = vae.config
     theirs = AutoencoderOobleck(
@@ -101,7 +100,7 @@ def diffusers_twin(vae: OobleckVAE, dtype: torch.dtype) -> torch.nn.Module:
         sampling_rate=config.sampling_rate,
     )
     theirs.load_state_dict(vae.state_dict())
-    return theirs.to(dtype).eval().requires_grad_(False)
+    return theirs.to(dtype=dtype).eval().requires_grad_(False)
 
 
 def seconds_of(run: Callable[[], object]) -> float:
