@@ -40,6 +40,7 @@ ONSET_OFF = -0.5
 ONSET_THRESHOLD = 0.55
 ONSET_SOFTEST, ONSET_LOUDEST = 1.0, 3.0  # velocity 0 and 127
 CHROMA_OFF, CHROMA_THRESHOLD, CHROMA_ON = -0.6, 0.4, 1.4
+PITCH_RADIUS = 1.5  # of the circles of pitch classes
 HEIGHT_PER_OCTAVE = 1.5  # of single notes: the pitch class is known, so only the octave must survive noise
 REGISTER_PER_OCTAVE = 3.0  # of chords: says which tone of the chord is lowest, three to five to the octave
 
@@ -202,7 +203,7 @@ def _encode_mono(latents: np.ndarray, role: Role, notes: Sequence[Note], tonic: 
             continue
         last = _hold(voice, frame, note)
         relative = note.pitch - tonic
-        voice[frame : last + 1, 2:6] = PITCH_CLASS_CODE[relative % 12]
+        voice[frame : last + 1, 2:6] = PITCH_RADIUS * PITCH_CLASS_CODE[relative % 12]
         voice[frame : last + 1, 6] = (relative - _CENTRE[role]) / 12 * HEIGHT_PER_OCTAVE
         _set_offset(latents, role, note.start_s, frame)
 
