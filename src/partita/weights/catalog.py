@@ -34,7 +34,9 @@ def card(name: str) -> ModelCard:
     close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise RequestError(
-        f"There is no model {name!r}.{hint} Models: {', '.join(one.id for one in catalog())}.", field="model", value=name
+        f"There is no model {name!r}.{hint} Models: {', '.join(one.id for one in catalog())}.",
+        field="model",
+        value=name,
     )
 
 
@@ -64,7 +66,7 @@ def configuration(name: str) -> dict[str, Any]:
 
 def fetch_command(card: ModelCard) -> str:
     """What to type to download this model."""
-    return f"partita models fetch {card.id}"
+    return f"partita download {card.id}"
 
 
 @cache
