@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -161,7 +162,7 @@ class DiT(nn.Module):
         hidden = self.embed_patches(x, context)
         shared = self._shared(hidden, cache, mask_condition_padding)
         maps: dict[Head, Tensor] = {}
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.blocks):
             key, value = cache.keys[index], cache.values[index]
             heads = [head for at, head in capture or () if at == index]
             see_query = _map_reader(index, heads, key, shared, maps) if heads else None
@@ -169,10 +170,15 @@ class DiT(nn.Module):
         velocity = self._project_out(hidden, embedding)[:, :frames]
         return velocity if capture is None else (velocity, maps)
 
+    @property
+    def blocks(self) -> list[DiTLayer]:
+        """The layers, with their type."""
+        return [cast(DiTLayer, layer) for layer in self.layers]
+
     def cross_cache(self, condition: Tensor) -> CrossCache:
         """What the layers need of the condition `[B, L, He]`, computed once for all steps."""
         embedded = self.condition_embedder(condition)
-        pairs = [layer.cross_attn.keys_values(embedded) for layer in self.layers]
+        pairs = [layer.cross_attn.keys_values(embedded) for layer in self.blocks]
         return CrossCache(embedded, tuple(key for key, _ in pairs), tuple(value for _, value in pairs))
 
     def embed_time(self, t: Tensor, r: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -198,7 +204,7 @@ class DiT(nn.Module):
     def _shared(self, hidden: Tensor, cache: CrossCache, mask: Tensor | None) -> _Shared:
         length = hidden.shape[1]
         positions = rotary(length, self.config.head_dim, self.config.rope_theta, hidden)
-        plans = {window: attention_plan(length, window, hidden) for window in {one.window for one in self.layers}}
+        plans = {window: attention_plan(length, window, hidden) for window in {one.window for one in self.blocks}}
         mask = None if mask is None else mask.bool()
         return _Shared(positions, plans, cross_attention_plan(length, cache.condition.shape[1], hidden, mask))
 
