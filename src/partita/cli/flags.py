@@ -6,6 +6,7 @@ Every field of SongRequest and of its groups `sampling` and `output` becomes a f
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -109,14 +110,15 @@ def build_request(
         (groups[group] if group else fields)[field] = value
     groups["output"] |= {"midi": True} if midi else {}
     groups["output"] |= {"stems": True} if stems else {}
-    return SongRequest(**fields, **{group: _GROUPS[group](**values) for group, values in groups.items()})
+    fields |= {group: _GROUPS[group](**values) for group, values in groups.items()}
+    return SongRequest(**fields)
 
 
 def read_lyrics(source: str) -> str:
     """Lyrics from a text file, or from standard input for `-`. Raises RequestError where that is not text."""
     try:
         if source == "-":
-            return click.get_text_stream("stdin", encoding="utf-8").read()
+            return sys.stdin.read()
         return Path(source).read_text(encoding="utf-8")
     except OSError as error:
         raise RequestError(

@@ -61,9 +61,9 @@ def _write_all(song: Song, target: Target) -> Saved:
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = Saved(audio=path, record=path.with_suffix(".json"))
     if output.keep_latents and song.latents is not None:
-        saved = replace(saved, latents=path.with_suffix(".latents.safetensors"))
-        latents = song.latents
-        _whole(saved.latents, lambda partial: save_file({"latents": latents}, partial))
+        latents, beside = song.latents, path.with_suffix(".latents.safetensors")
+        saved = replace(saved, latents=beside)
+        _whole(beside, lambda partial: save_file({"latents": latents}, partial))
     safety = None
     if output.format not in ("wav", "flac"):
         safety = path.with_suffix(".lossless.flac")
@@ -74,13 +74,15 @@ def _write_all(song: Song, target: Target) -> Saved:
     text = song.record.model_dump_json(indent=2)
     _whole(saved.record, lambda partial: partial.write_text(text, encoding="utf-8"))
     if output.keep_raw:
-        saved = replace(saved, raw=path.with_suffix(".raw.wav"))
-        write(saved.raw, song.raw_audio, song.sample_rate_hz, format="wav", bit_depth=32, bitrate_kbps=None, tags={})
+        raw = path.with_suffix(".raw.wav")
+        saved = replace(saved, raw=raw)
+        write(raw, song.raw_audio, song.sample_rate_hz, format="wav", bit_depth=32, bitrate_kbps=None, tags={})
     if output.midi and song.score is not None:
         score = song.score
-        saved = replace(saved, midi=target.midi or path.with_suffix(".mid"))
-        saved.midi.parent.mkdir(parents=True, exist_ok=True)
-        _whole(saved.midi, lambda partial: write_midi(score, partial))
+        midi = target.midi or path.with_suffix(".mid")
+        saved = replace(saved, midi=midi)
+        midi.parent.mkdir(parents=True, exist_ok=True)
+        _whole(midi, lambda partial: write_midi(score, partial))
     if song.stems:
         folder = target.stems or path.with_suffix(".stems")
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,9 +119,8 @@ def song_tags(song: Song) -> dict[str, str]:
     return tags | {RECORD_TAG: song.record.model_dump_json()}
 
 
-def _whole(path: Path | None, write_to: Callable[[Path], object]) -> None:
+def _whole(path: Path, write_to: Callable[[Path], object]) -> None:
     """Write a file whole or not at all: beside its place first, then moved there."""
-    assert path is not None
     partial = path.with_name(f".{path.name}.part")
     try:
         write_to(partial)

@@ -46,7 +46,7 @@ def tagged_sections(lyrics: str) -> list[tuple[SectionKind, int]]:
         words = lyrics[mark.end() : following.start() if following else len(lyrics)]
         lines = sum(1 for line in words.splitlines() if line.strip())
         name = mark.group(1).lower()
-        kind = next((kind for part, kind in _KIND_OF_TAG if part in name), None)
+        kind: SectionKind | None = next((kind for part, kind in _KIND_OF_TAG if part in name), None)
         if kind is not None:
             parts.append((kind, lines))
     return parts
@@ -95,7 +95,7 @@ def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
         middle += ["verse", "verse", "chorus", "chorus"]
         if len(middle) in (8, 20):
             middle += ["bridge" if random.random() < 0.5 else "solo"]
-    kinds = middle[:phrases]
+    kinds: list[SectionKind] = middle[:phrases]
     if phrases == 2:
         kinds = ["verse", "chorus"]
     if phrases >= 4:

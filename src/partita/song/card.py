@@ -24,9 +24,11 @@ class FileEntry(_Value):
     path: str
     repository: str
     size_bytes: int | None = None
-    about_bytes: int | None = Field(None, description="What to plan with where the exact size is not known.")
+    about_bytes: int | None = Field(default=None, description="What to plan with where the exact size is not known.")
     sha256: str | None = None
-    alternatives: tuple[str, ...] = Field((), description="Paths to look for where `path` is not in the repository.")
+    alternatives: tuple[str, ...] = Field(
+        default=(), description="Paths to look for where `path` is not in the repository."
+    )
 
 
 class SharedFiles(_Value):
@@ -38,7 +40,7 @@ class SharedFiles(_Value):
     source_url: str
     folder: str = Field(description="Name of the folder with these files.")
     files: tuple[FileEntry, ...]
-    comfyui: tuple[str, ...] = Field((), description="Names of the same weights as a single file for ComfyUI.")
+    comfyui: tuple[str, ...] = Field(default=(), description="Names of the same weights as a single file for ComfyUI.")
 
 
 class DurationLimits(_Value):
@@ -57,10 +59,12 @@ class SamplingDefaults(_Value):
     )
     steps: int
     max_steps: int
-    fixed_steps: bool = Field(False, description="True where the published sampler has one step count only.")
+    fixed_steps: bool = Field(default=False, description="True where the published sampler has one step count only.")
     shift: float
-    shifts: tuple[float, ...] = Field((), description="The only shifts the sampler has; empty where any is fine.")
-    max_timesteps: int = Field(20, description="Longest list of custom timesteps; 0 where there are none.")
+    shifts: tuple[float, ...] = Field(
+        default=(), description="The only shifts the sampler has; empty where any is fine."
+    )
+    max_timesteps: int = Field(default=20, description="Longest list of custom timesteps; 0 where there are none.")
     guidance_scale: float = Field(description="1 where the checkpoint runs without guidance.")
     guidance_supported: bool
     guidance: GuidanceName = "apg"
@@ -86,14 +90,16 @@ class ModelCard(_Value):
     licence: str
     source_url: str | None = None
     variant: str = Field(
-        "", description="What tells checkpoints of one family apart, such as `turbo`, `base`, `xl-sft`."
+        default="", description="What tells checkpoints of one family apart, such as `turbo`, `base`, `xl-sft`."
     )
-    folder: str = Field("", description="Name of the folder with this checkpoint's own files.")
+    folder: str = Field(default="", description="Name of the folder with this checkpoint's own files.")
     files: tuple[FileEntry, ...] = ()
-    configuration: str = Field("", description="Name, in the catalog, of the sizes that its `config.json` should say.")
-    comfyui: tuple[str, ...] = Field((), description="Names of the same weights as a single file for ComfyUI.")
-    diffusers: str | None = Field(None, description="Repository with the same weights in the diffusers layout.")
-    shared: tuple[str, ...] = Field((), description="Ids of the shared files that this model needs as well.")
+    configuration: str = Field(
+        default="", description="Name, in the catalog, of the sizes that its `config.json` should say."
+    )
+    comfyui: tuple[str, ...] = Field(default=(), description="Names of the same weights as a single file for ComfyUI.")
+    diffusers: str | None = Field(default=None, description="Repository with the same weights in the diffusers layout.")
+    shared: tuple[str, ...] = Field(default=(), description="Ids of the shared files that this model needs as well.")
     tasks: tuple[str, ...] = ("text-to-music",)
     sings: bool = True
     makes_score: bool = False
@@ -103,7 +109,9 @@ class ModelCard(_Value):
     duration: DurationLimits
     sampling: SamplingDefaults
     loudness: LoudnessDefaults
-    verified: str | None = Field(None, description="Who checked published files with `partita verify`, and when.")
+    verified: str | None = Field(
+        default=None, description="Who checked published files with `partita verify`, and when."
+    )
 
     @property
     def download_bytes(self) -> int:

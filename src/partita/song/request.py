@@ -44,18 +44,25 @@ Task = TextToMusic
 class Sampling(_Frozen):
     """How the sampler walks from noise to music. What is left empty comes from the model's card."""
 
-    steps: int | None = Field(None, ge=1, le=200, description="Sampler steps.")
-    shift: float | None = Field(None, gt=0, le=10, description="Time shift s: t becomes s·t / (1 + (s − 1)·t).")
+    steps: int | None = Field(default=None, ge=1, le=200, description="Sampler steps.")
+    shift: float | None = Field(default=None, gt=0, le=10, description="Time shift s: t becomes s·t / (1 + (s − 1)·t).")
     timesteps: tuple[float, ...] | None = Field(
-        None, description="Own times from 1 (noise) down to 0, in place of steps and shift."
+        default=None, description="Own times from 1 (noise) down to 0, in place of steps and shift."
     )
     timesteps_verbatim: bool = Field(
-        False, description="Use own timesteps as they are where the published sampler would snap them to its table."
+        default=False,
+        description="Use own timesteps as they are where the published sampler would snap them to its table.",
     )
-    solver: SolverName | None = Field(None, description="euler (deterministic path) or sde (fresh noise each step).")
-    guidance: GuidanceName | None = Field(None, description="How the conditional and the null prediction combine.")
-    guidance_scale: float | None = Field(None, ge=1, le=30, description="1 is no guidance.")
-    guidance_interval: tuple[float, float] = Field((0.0, 1.0), description="Times t between which guidance acts.")
+    solver: SolverName | None = Field(
+        default=None, description="euler (deterministic path) or sde (fresh noise each step)."
+    )
+    guidance: GuidanceName | None = Field(
+        default=None, description="How the conditional and the null prediction combine."
+    )
+    guidance_scale: float | None = Field(default=None, ge=1, le=30, description="1 is no guidance.")
+    guidance_interval: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="Times t between which guidance acts."
+    )
 
     @field_validator("timesteps")
     @classmethod
@@ -77,20 +84,23 @@ class Sampling(_Frozen):
 class Output(_Frozen):
     """What is delivered. What is left empty comes from the model's card or the format's usual value."""
 
-    format: AudioFormat = Field("flac", description="wav, flac, mp3, ogg (Vorbis), opus or aac.")
+    format: AudioFormat = Field(default="flac", description="wav, flac, mp3, ogg (Vorbis), opus or aac.")
     bit_depth: Literal[16, 24, 32] | None = Field(
-        None, description="16 or 24; 32 is float and for wav only. Default 24 for flac and wav."
+        default=None, description="16 or 24; 32 is float and for wav only. Default 24 for flac and wav."
     )
-    bitrate_kbps: int | None = Field(None, ge=32, le=512, description="For mp3, ogg, opus and aac.")
+    bitrate_kbps: int | None = Field(default=None, ge=32, le=512, description="For mp3, ogg, opus and aac.")
     normalise: Literal["loudness", "peak", "off"] | None = Field(
-        None, description="loudness: to loudness_lufs under true_peak_db; peak: to true_peak_db as sample peak; off."
+        default=None,
+        description="loudness: to loudness_lufs under true_peak_db; peak: to true_peak_db as sample peak; off.",
     )
-    loudness_lufs: float | None = Field(None, ge=-40, le=-5, description="Target integrated loudness.")
-    true_peak_db: float | None = Field(None, ge=-20, le=0, description="Highest true peak in dBTP.")
-    keep_raw: bool = Field(False, description="Keep the audio before the loudness stage too, as 32-bit float WAV.")
-    keep_latents: bool = Field(False, description="Keep the latents beside the audio, as safetensors.")
-    midi: bool = Field(False, description="Write the score as MIDI (models that make a score).")
-    stems: bool = Field(False, description="Write one audio file a track (models that make a score).")
+    loudness_lufs: float | None = Field(default=None, ge=-40, le=-5, description="Target integrated loudness.")
+    true_peak_db: float | None = Field(default=None, ge=-20, le=0, description="Highest true peak in dBTP.")
+    keep_raw: bool = Field(
+        default=False, description="Keep the audio before the loudness stage too, as 32-bit float WAV."
+    )
+    keep_latents: bool = Field(default=False, description="Keep the latents beside the audio, as safetensors.")
+    midi: bool = Field(default=False, description="Write the score as MIDI (models that make a score).")
+    stems: bool = Field(default=False, description="Write one audio file a track (models that make a score).")
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> Self:
@@ -114,21 +124,25 @@ class SongRequest(_Frozen):
     Raises RequestError, which names the field, where a value is bad.
     """
 
-    caption: str = Field("", max_length=10_000, description="What it should sound like, in words.")
-    lyrics: str = Field("", max_length=50_000, description="Words to sing, with tags such as [Verse] and [Chorus].")
-    instrumental: bool = Field(False, description="No voice. Implied where there are no lyrics.")
-    model: str | None = Field(None, description="Model id; default: the PARTITA_MODEL setting, else built-in.")
-    task: Task = Field(default_factory=TextToMusic)
-    duration_s: float | None = Field(None, gt=0, description="Length in seconds.")
-    bpm: int | None = Field(None, ge=30, le=300, description="Tempo in beats a minute.")
-    key: str | None = Field(None, description="Key, such as 'C major' or 'F# minor'.")
-    time_signature: TimeSignature | None = Field(None, description="Metre: 2/4, 3/4, 4/4 or 6/8.")
-    language: str | None = Field(None, description="Language code of the lyrics, or 'unknown'.")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same song. Default: drawn at random.")
-    count: Annotated[int, Field(ge=1, le=64)] = Field(1, description="How many songs, with seeds s, s+1, ...")
-    sampling: Sampling = Field(default_factory=Sampling)
-    output: Output = Field(default_factory=Output)
-    parity: bool = Field(False, description="Do as the original program does where Partita knowingly differs.")
+    caption: str = Field(default="", max_length=10_000, description="What it should sound like, in words.")
+    lyrics: str = Field(
+        default="", max_length=50_000, description="Words to sing, with tags such as [Verse] and [Chorus]."
+    )
+    instrumental: bool = Field(default=False, description="No voice. Implied where there are no lyrics.")
+    model: str | None = Field(default=None, description="Model id; default: the PARTITA_MODEL setting, else built-in.")
+    task: Task = TextToMusic()
+    duration_s: float | None = Field(default=None, gt=0, description="Length in seconds.")
+    bpm: int | None = Field(default=None, ge=30, le=300, description="Tempo in beats a minute.")
+    key: str | None = Field(default=None, description="Key, such as 'C major' or 'F# minor'.")
+    time_signature: TimeSignature | None = Field(default=None, description="Metre: 2/4, 3/4, 4/4 or 6/8.")
+    language: str | None = Field(default=None, description="Language code of the lyrics, or 'unknown'.")
+    seed: int | None = Field(
+        default=None, ge=0, le=MAX_SEED, description="Same seed, same song. Default: drawn at random."
+    )
+    count: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="How many songs, with seeds s, s+1, ...")
+    sampling: Sampling = Sampling()
+    output: Output = Output()
+    parity: bool = Field(default=False, description="Do as the original program does where Partita knowingly differs.")
 
     @field_validator("caption", "lyrics")
     @classmethod
