@@ -48,7 +48,9 @@ def decode(path: Path, *, max_s: float | None = None) -> tuple[np.ndarray, int]:
             if not container.streams.audio:
                 raise AudioError(f"{path} holds no audio: give a file with a sound track.", path=path)
             stream = container.streams.audio[0]
-            rate = stream.codec_context.sample_rate
+            rate = stream.codec_context.sample_rate if stream.codec_context else 0
+            if not rate:
+                raise AudioError(f"{path} holds audio of a kind that cannot be decoded: convert it to FLAC.", path=path)
             to_float = av.AudioResampler(format="fltp", layout=stream.codec_context.layout, rate=rate)
             frames = 0
             for frame in container.decode(stream):

@@ -145,7 +145,7 @@ def _lossy(samples: np.ndarray, rate: int, format: str, kbps: int, tags: dict[st
         nearest = min(_MP3_KBPS, key=lambda usable: abs(usable - kbps))
         level = _level(nearest * 1000, _MP3_SPAN_BPS)
         raw = _sndfile(samples, rate, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT")
-        return Encoded([build_id3(tags), raw.getbuffer()], len(raw.getbuffer()), clipped)
+        return Encoded([build_id3(tags) if tags else b"", raw.getbuffer()], len(raw.getbuffer()), clipped)
     if format == "opus":
         level = _level(kbps * 1000, (_OPUS_SPAN_BPS[0] * channels, _OPUS_SPAN_BPS[1] * channels))
         raw = _sndfile(samples, rate, "OGG", "OPUS", compression_level=level)
