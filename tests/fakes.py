@@ -38,6 +38,7 @@ def fake_runtime(**choices: Any) -> Runtime:
 class FakeLoader:
     """Counts what is loaded."""
 
+    part_names = ("text_encoder", "transformer", "vae")
     identity = ("fake",)
 
     def __init__(self) -> None:

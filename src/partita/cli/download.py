@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,10 +41,11 @@ def command(
     """Fetch MODEL. What has arrived stays on disk whatever happens, and the next try goes on from there."""
     from partita.weights.catalog import card as find_card
     from partita.weights.download import fetch, missing_files
+    from partita.weights.places import Caches, caches_of
 
     settings = Settings.load()
     card = find_card(model)
-    caches = caches_of(settings, cache)
+    caches = Caches.of_user(cache, private=True) if cache is not None else caches_of(settings)
     with _DownloadView(quiet=as_json) as view:
         fetch(
             card,
@@ -60,15 +61,6 @@ def command(
         click.echo(json.dumps({"model": card.id, "missing": missing}))
     else:
         click.echo(f'{card.id} is here. Try: partita generate "dream pop, female voice" --model {card.id}')
-
-
-def caches_of(settings: Settings, cache: Path | None = None) -> Any:
-    """Where this user's models lie; a named `cache` is downloaded into."""
-    from partita.weights.places import Caches
-
-    if cache is not None:
-        return Caches.of_user(cache, private=True)
-    return Caches.of_user(settings.cache, private="cache" in settings.model_fields_set)
 
 
 class _DownloadView:

@@ -20,7 +20,7 @@ from partita.audio.samples import samples_sha256
 from partita.engine.events import AudioReady, Event, Finished, LatentsReady, Planned, StageBegan, Step
 from partita.engine.meter import StageMeter
 from partita.engine.song import Song
-from partita.engine.store import Loader, ModelStore
+from partita.engine.store import ModelStore
 from partita.engine.workshop import Workshop
 from partita.errors import Cancelled, ModelError, PartitaError, ReplayError, RequestError
 from partita.planner.rules import RulePlanner
@@ -35,6 +35,7 @@ from partita.song.record import LoudnessRecord, Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest, resolve
 from partita.weights.catalog import card as find_card
+from partita.weights.loaders import Loader, loader_for
 
 RENDERERS: dict[Family, str] = {
     "built-in": "partita.render.builtin:BuiltInRenderer",
@@ -173,8 +174,6 @@ class Engine:
         yield Finished(song)
 
     def _open(self, card: ModelCard) -> Loader:
-        from partita.weights.loaders import loader_for
-
         return loader_for(card, self.runtime, settings=self.settings, checkpoint_dir=self._checkpoint_dir)
 
     def _planner(self, card: ModelCard) -> Planner:

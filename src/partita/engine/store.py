@@ -11,25 +11,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from partita.engine.meter import StageMeter
 from partita.runtime import Policy
-
-
-class Loader(Protocol):
-    """Reads the parts of one model from disk.
-
-    `identity` tells apart whatever changes what is loaded; `fingerprint` is what the record keeps of the files.
-    """
-
-    @property
-    def identity(self) -> tuple[str, ...]: ...
-
-    def load(self, part: str) -> Any: ...
-
-    def fingerprint(self) -> dict[str, str]: ...
-
+from partita.weights.loaders import Loader
 
 Key = tuple[str, ...]
 
