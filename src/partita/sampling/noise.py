@@ -31,6 +31,7 @@ class Stream(IntEnum):
     RETAKE = 5
     FLOW_EDIT = 6
     TRAINING = 7
+    ORCHESTRATION = 8  # which instruments play
 
 
 _LOG_TERMS = tuple(2.0 / n for n in range(1, 24, 2))

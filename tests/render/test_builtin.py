@@ -1,0 +1,194 @@
+"""The built-in renderer on a tiny random network: lengths, seeds, instruments, windows. The bench measures the music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from partita.errors import ModelError, RequestError
+from partita.models.score_model import ScoreModel, ScoreModelConfig
+from partita.models.score_text import ScoreTextConfig
+from partita.planner.rules import RulePlanner
+from partita.render.builtin import (
+    CONTINUED_FRAMES,
+    SAMPLE_RATE_HZ,
+    WINDOW_FRAMES,
+    BuiltInRenderer,
+    choose_programs,
+    windows_of,
+)
+from partita.render.protocol import AudioChunk, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
+from partita.score.codec import CHANNELS, LAYOUT
+from partita.score.grid import frame_count
+from partita.score.instruments import programs_for
+from partita.score.types import ROLES
+from partita.song.request import Sampling, SongRequest
+from partita.song.resolve import resolve
+from partita.training.tokens import train_tokenizer
+from partita.weights.builtin import BuiltInLoader, BuiltInParts, save_builtin
+from partita.weights.catalog import card
+from tests.fakes import fake_runtime
+
+TINY = ScoreModelConfig(
+    text=ScoreTextConfig(vocab_size=300, width=32, layers=1, heads=2),
+    hidden_size=32,
+    intermediate_size=48,
+    layers=2,
+    heads=2,
+    key_value_heads=1,
+    head_dim=16,
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model")
+    train_tokenizer(["slow piano", "fast drums"], directory / "made.json", TINY.text.vocab_size)
+    torch.manual_seed(0)
+    save_builtin(directory, ScoreModel(TINY), directory / "made.json", {})
+    return directory
+
+
+class OneModel:
+    """Parts of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.model: BuiltInParts = BuiltInLoader("cpu", torch.float32, directory).load("score_model")
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Any]:
+        assert name == "score_model"
+        yield self.model
+
+
+@pytest.fixture(scope="module")
+def parts(directory: Path) -> OneModel:
+    return OneModel(directory)
+
+
+def render(
+    parts: OneModel, seed: int = 1, latents: torch.Tensor | None = None, sampling: Sampling | None = None, **fields: Any
+) -> list[RenderEvent]:
+    request = SongRequest(
+        caption=fields.pop("caption", "slow piano"), seed=seed, sampling=sampling or Sampling(steps=2), **fields
+    )
+    resolved = resolve(request, card("built-in"))
+    plan = RulePlanner(complete=True).plan(resolved, seed)
+    return list(BuiltInRenderer().render(resolved, plan, seed, parts, fake_runtime(), latents))
+
+
+def latents_of(events: list[RenderEvent]) -> torch.Tensor:
+    return next(event.latents for event in events if isinstance(event, LatentsReady))
+
+
+def audio_of(events: list[RenderEvent]) -> np.ndarray:
+    return np.concatenate([event.samples for event in events if isinstance(event, AudioChunk)])
+
+
+@pytest.mark.parametrize("duration_s", [1.0, 3.33, 20.0, 20.08, 41.7])
+def test_a_song_is_as_long_as_asked(parts: OneModel, duration_s: float) -> None:
+    events = render(parts, duration_s=duration_s)
+    assert latents_of(events).shape == (frame_count(duration_s), CHANNELS)
+    assert audio_of(events).shape == (round(duration_s * SAMPLE_RATE_HZ), 2)
+    assert next(event.score for event in events if isinstance(event, ScoreReady)).duration_s == duration_s
+
+
+def test_events_come_in_the_order_promised(parts: OneModel) -> None:
+    events = render(parts, duration_s=30.0, sampling=Sampling(steps=3))
+    kinds = [type(event) for event in events if not isinstance(event, StepDone)]
+    assert kinds == [StageStarted, StageStarted, LatentsReady, ScoreReady, StageStarted, AudioChunk]
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [event.index for event in steps] == [1, 2, 3, 4, 5, 6]  # two windows of three steps
+    assert {event.count for event in steps} == {6}
+
+
+def test_same_seed_same_song_other_seed_another(parts: OneModel) -> None:
+    one, again, other = (render(parts, seed, duration_s=4.0) for seed in (5, 5, 6))
+    assert torch.equal(latents_of(one), latents_of(again))
+    np.testing.assert_array_equal(audio_of(one), audio_of(again))
+    assert not torch.equal(latents_of(one), latents_of(other))
+
+
+def test_given_latents_are_played_without_sampling(parts: OneModel) -> None:
+    first = render(parts, duration_s=4.0)
+    again = render(parts, duration_s=4.0, latents=latents_of(first))
+    assert not any(isinstance(event, StepDone) for event in again)
+    np.testing.assert_array_equal(audio_of(first), audio_of(again))
+
+
+def test_guidance_changes_the_song(parts: OneModel) -> None:
+    plain, guided = (
+        latents_of(render(parts, duration_s=4.0, sampling=Sampling(steps=2, guidance_scale=scale))) for scale in (1, 4)
+    )
+    assert not torch.allclose(plain, guided)
+
+
+def test_tempo_metre_and_key_are_the_request_s(parts: OneModel) -> None:
+    events = render(parts, duration_s=8.0, bpm=97, key="Eb minor", time_signature="3/4")
+    score = next(event.score for event in events if isinstance(event, ScoreReady))
+    assert (score.grid.bpm, score.grid.time_signature, score.key) == (97.0, "3/4", "Eb minor")
+    bars = latents_of(events)[:, LAYOUT.grid][:, 2]
+    assert bars[0] > 0.99
+    assert bars[round(25 * score.grid.bar_s)] > 0.95
+
+
+def test_instruments_are_some_of_each_role_s_own(parts: OneModel) -> None:
+    model, tokens = parts.model.model, parts.model.tokens
+    with torch.no_grad():
+        condition = model.encode_text(*tokens(["slow piano"]))
+        choices = [choose_programs(model, condition, seed) for seed in range(40)]
+    for chosen in choices:
+        assert chosen
+        assert all(program in programs_for(role) for role, program in chosen.items())
+    assert len({tuple(chosen.items()) for chosen in choices}) > 10
+    assert list(choices[0]) == [role for role in ROLES if role in choices[0]]
+
+
+@pytest.mark.parametrize("frames", [1, 25, 499, 500, 501, 800, 801, 2000, 15_000])
+def test_windows_cover_a_song_without_gaps(frames: int) -> None:
+    windows = windows_of(frames)
+    assert [windows[0][0], windows[-1][2]] == [0, frames]
+    assert all(stop - start <= WINDOW_FRAMES for start, _, stop in windows)
+    for (_, _, written), (start, first, _) in pairwise(windows):
+        assert first == written
+        assert first - start >= CONTINUED_FRAMES
+
+
+def test_a_longer_song_is_finite_to_its_end(parts: OneModel) -> None:
+    latents = latents_of(render(parts, duration_s=44.0, bpm=100, key="C major"))
+    assert torch.isfinite(latents).all()
+    assert latents[-200:, : LAYOUT.grid.start].std() > 0.1  # written, not left as silence
+
+
+def test_a_plan_without_tempo_is_refused(parts: OneModel) -> None:
+    resolved = resolve(SongRequest(caption="piano", seed=1), card("built-in"))
+    plan = RulePlanner(complete=False).plan(resolved, 1)
+    with pytest.raises(RequestError, match="tempo"):
+        list(BuiltInRenderer().render(resolved, plan, 1, parts, fake_runtime()))
+
+
+def test_missing_and_damaged_files_are_named(directory: Path, tmp_path: Path) -> None:
+    loader = BuiltInLoader("cpu", torch.float32, tmp_path)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        loader.load("score_model")
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes((directory / name).read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="damaged"):
+        loader.load("score_model")
+
+
+def test_the_fingerprint_tells_weights_apart(directory: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    save_builtin(tmp_path, ScoreModel(TINY), directory / "tokenizer.json", {})
+    one, other = (BuiltInLoader("cpu", torch.float32, path).fingerprint() for path in (directory, tmp_path))
+    assert one["tokenizer.json"] == other["tokenizer.json"]
+    assert one["model.safetensors"] != other["model.safetensors"]
