@@ -1,0 +1,47 @@
+"""The loader of a model: from its card and this user's settings to something that reads its parts.
+
+The one place that knows which module reads which family.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from partita.runtime import Runtime
+from partita.settings import Settings
+from partita.song.card import Family, ModelCard
+from partita.weights.places import caches_of
+
+_MODULES: dict[Family, str] = {
+    "built-in": "partita.weights.builtin",
+    "acestep-1.5": "partita.weights.acestep15",
+}
+
+
+class Loader(Protocol):
+    """Reads the parts of one model from disk."""
+
+    part_names: tuple[str, ...]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Whatever changes what is loaded."""
+        ...
+
+    def load(self, part: str) -> Any:
+        """Raises ModelError where files are missing, damaged or do not fit the network."""
+        ...
+
+    def fingerprint(self) -> dict[str, str]:
+        """Each file's identity, the same wherever the files lie."""
+        ...
+
+
+def loader_for(card: ModelCard, runtime: Runtime, *, settings: Settings, checkpoint_dir: Path | None = None) -> Loader:
+    """Find the files of `card` and make the loader of its family.
+
+    Raises ModelError that names what is missing and the command that fetches it.
+    """
+    return import_module(_MODULES[card.family]).open_model(card, runtime, caches_of(settings), checkpoint_dir)
