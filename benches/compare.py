@@ -157,7 +157,7 @@ def our_network(config: AceStepConfig, weights: dict[str, Tensor]) -> DiT:
 
 def diffusers_network(config: AceStepConfig, weights: dict[str, Tensor]) -> nn.Module:
     """diffusers' transformer over the same tensors, renamed as its conversion script renames them."""
-    from diffusers import AceStepTransformer1DModel
+    from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
 
     with torch.device("meta"):
         network = AceStepTransformer1DModel(
