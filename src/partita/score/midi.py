@@ -122,7 +122,7 @@ def _key(score: Any) -> str:
 
 def _sections(markers: list[tuple[float, str]], duration_s: float) -> tuple[Section, ...]:
     starts = [(time, kind) for time, text in markers for kind in SECTION_KINDS if text == kind]
-    ends = [time for time, _ in starts[1:]] + [duration_s]
+    ends = [time for time, _ in starts[1:]] + [duration_s] * bool(starts)
     return tuple(Section(kind, round(start, 4), round(end, 4)) for (start, kind), end in zip(starts, ends, strict=True))
 
 

@@ -18,7 +18,9 @@ def play_bass(context: Context) -> list[Event]:
     """The bass part, ending on the final root."""
     rng, genre, metre = context.rng, context.genre, context.metre
     style = rng.choice(genre.bass)
-    other = style if rng.random() < 0.7 else rng.choice(genre.bass)
+    other = style if rng.random() < 0.6 else rng.choice(genre.bass)
+    if "walk" not in (style, other):  # the fuller line is for fuller sections
+        style, other = sorted((style, other), key=lambda name: len(hits(BASS[name][context.spec.time_signature][0])))
     events: list[Event] = []
     for section in context.playing():
         full = section.kind in FULL_SECTIONS

@@ -14,9 +14,11 @@ from partita.training.composer.theory import Chord
 def play_chords(context: Context) -> list[Event]:
     """Struck chords in the genre's manner, and the final chord."""
     rng, genre, metre = context.rng, context.genre, context.metre
-    style = rng.choice(genre.comping)
-    other = style if rng.random() < 0.5 else rng.choice(genre.comping)
-    centre = 57.0 if not context.spec.program("bass") else 60.0
+    style, other = sorted(
+        (rng.choice(genre.comping), rng.choice(genre.comping)),
+        key=lambda name: len(hits(COMPING[name][context.spec.time_signature][0])),
+    )
+    centre = 57.0 if context.spec.program("bass") is None else 60.0
     rootless = context.spec.program("bass") is not None and rng.random() < 0.6
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
@@ -61,7 +63,8 @@ def _strike(
 
 def play_pad(context: Context) -> list[Event]:
     """Each chord held for as long as it lasts."""
-    centre = context.rng.choice((58.0, 62.0, 65.0))
+    # Beside struck chords a pad lies under or over them, or the two are one sound.
+    centre = context.rng.choice((55.0, 66.0) if context.spec.program("chords") is not None else (58.0, 62.0))
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
     for section in context.playing():
@@ -109,7 +112,8 @@ def _arp_floor(context: Context) -> int:
     """The lowest note of the arpeggio: under everything where nobody else plays low, else above the chords."""
     lowest = context.instrument.low
     alone = not {"bass", "chords", "pad"} & set(context.spec.roles)
-    wanted = 48 if alone else context.rng.choice((55, 57, 60, 64))
+    leaves_room = "lead" in context.spec.roles
+    wanted = 48 if alone else context.rng.choice((50, 53, 57) if leaves_room else (55, 57, 60, 64))
     return max(wanted, lowest if lowest < 60 else lowest + 6)
 
 

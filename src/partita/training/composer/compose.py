@@ -94,10 +94,10 @@ def arrange(rng: random.Random, spec: PieceSpec, harmony: Harmony) -> dict[Role,
 
 _ABSENT: dict[str, dict[Role, float]] = {
     "intro": {"drums": 0.6, "bass": 0.55, "chords": 0.15, "pad": 0.3, "arp": 0.35, "lead": 0.75},
-    "verse": {"drums": 0.03, "bass": 0.03, "chords": 0.05, "pad": 0.4, "arp": 0.3, "lead": 0.12},
-    "chorus": {"drums": 0.0, "bass": 0.0, "chords": 0.0, "pad": 0.05, "arp": 0.1, "lead": 0.05},
+    "verse": {"drums": 0.02, "bass": 0.0, "chords": 0.05, "pad": 0.4, "arp": 0.3, "lead": 0.12},
+    "chorus": {"drums": 0.0, "bass": 0.0, "chords": 0.0, "pad": 0.05, "arp": 0.1, "lead": 0.02},
     "bridge": {"drums": 0.45, "bass": 0.3, "chords": 0.1, "pad": 0.1, "arp": 0.25, "lead": 0.3},
-    "solo": {"drums": 0.03, "bass": 0.03, "chords": 0.05, "pad": 0.5, "arp": 0.5, "lead": 0.0},
+    "solo": {"drums": 0.0, "bass": 0.0, "chords": 0.05, "pad": 0.5, "arp": 0.5, "lead": 0.0},
     "outro": {"drums": 0.45, "bass": 0.3, "chords": 0.05, "pad": 0.15, "arp": 0.3, "lead": 0.5},
 }
 """How likely a role is silent in a section of a kind."""

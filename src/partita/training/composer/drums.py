@@ -17,15 +17,15 @@ def play_drums(context: Context) -> list[Event]:
     """Every drum hit of the piece, one pitch to an event."""
     rng, metre, genre = context.rng, context.metre, context.genre
     grooves = GROOVES[rng.choice(genre.drums)][context.spec.time_signature]
-    main = rng.randrange(len(grooves))
-    full = (
-        main if len(grooves) == 1 or rng.random() < 0.3 else (main + 1 + rng.randrange(len(grooves) - 1)) % len(grooves)
+    chosen = sorted(
+        (rng.randrange(len(grooves)), rng.randrange(len(grooves))), key=lambda place: _fullness(grooves[place])
     )
+    main, full = grooves[chosen[0]], grooves[chosen[1]]
     loud = context.spec.energy != "low" and genre.name not in ("bossa nova", "ambient")
     events: list[Event] = []
     playing = context.playing()
     for section in playing:
-        groove = grooves[full if section.kind in FULL_SECTIONS else main]
+        groove = full if section.kind in FULL_SECTIONS else main
         level = SECTION_LEVEL[section.kind]
         thin = section.kind in ("intro", "bridge", "outro") and rng.random() < 0.5
         bars = bars_of(section, metre)
@@ -43,6 +43,11 @@ def play_drums(context: Context) -> list[Event]:
         events.append(Event(context.harmony.end, 4, (_KICK,), 0.9))
         events.append(Event(context.harmony.end, 4, (_CRASH if loud else _RIDE,), 0.85 if loud else 0.6))
     return events
+
+
+def _fullness(groove: str) -> float:
+    """How much happens in a groove: the sum of its accents."""
+    return sum(ACCENTS[mark] for _, _, mark in drum_hits(groove))
 
 
 def _bar(context: Context, groove: str, bar: int, level: float, thin: bool) -> list[Event]:

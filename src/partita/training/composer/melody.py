@@ -92,9 +92,9 @@ class _Singer:
 
     def __init__(self, context: Context, degrees: tuple[int, ...]) -> None:
         voice = context.instrument
-        middle = (context.genre.melody_octave + (voice.low + voice.high) / 2) / 2
-        self._middle = int(min(max(middle, voice.low + 10), voice.high - 10))
-        self._low, self._high = max(voice.low, self._middle - 11), min(voice.high, self._middle + 12)
+        middle = 0.7 * context.genre.melody_octave + 0.3 * (voice.low + voice.high) / 2
+        self._middle = int(min(max(middle, voice.low + 9), voice.high - 10))
+        self._low, self._high = max(voice.low, self._middle - 9), min(voice.high, self._middle + 12)
         self._context = context
         self._degrees = degrees
         self._tonic = parse_key(context.spec.key)[0]

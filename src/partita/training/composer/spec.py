@@ -181,7 +181,7 @@ def _sample_bpm(rng: random.Random, genre: Genre, time_signature: str) -> float:
 def _sample_programs(rng: random.Random, genre: Genre, energy: Energy) -> tuple[tuple[Role, int], ...]:
     lift = {"low": -0.08, "medium": 0.0, "high": 0.08}[energy]
     present = [role for role in ROLES if rng.random() < genre.presence[role] + (lift if role != "lead" else 0.0)]
-    if rng.random() < 0.06:  # a soloist, a duo: textures no genre's likelihoods would give
+    if energy == "low" and rng.random() < 0.12:  # a soloist, a duo: textures no genre's likelihoods would give
         present = list(rng.choice((("chords", "lead"), ("arp", "lead"), ("chords",), ("pad", "lead"), ("arp", "pad"))))
     harmonic = [role for role in present if role in ("chords", "pad", "arp")]
     if not harmonic:
