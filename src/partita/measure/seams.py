@@ -1,0 +1,131 @@
+"""Whether a place where audio was joined can be heard: a click, a change of colour, a step in level.
+
+Each is compared with what the music around does by itself, so that a drum hit is not taken for a seam unless it stands
+out of its neighbours. A score is the distance from the median in units of the spread around it, the larger of two
+robust estimates of a deviation: 1.4826 MAD, and the 98th percentile's distance over 2.05, which counts the beats in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from partita.errors import AudioError
+from partita.measure.signal import finite_channels
+
+NEIGHBOURHOOD_S = 2.0
+CLICK_BLOCK_S = 0.002
+FLUX_WINDOW_S = 0.02
+LEVEL_S = 0.15
+AUDIBLE_Z = 5.0
+# Where the 98th percentile of a normal distribution lies.
+TAIL_QUANTILE, TAIL_DEVIATIONS = 0.98, 2.054
+# Natural spread of log energies in decibels, taken where a neighbourhood is so even that its own is smaller.
+LEAST_CLICK_SPREAD_DB, LEAST_FLUX_SPREAD_DB, LEAST_LEVEL_SPREAD_DB = 1.0, 0.5, 0.4
+SILENT_POWER = 1e-14
+
+
+@dataclass(frozen=True)
+class Seam:
+    """The joint at `time_s`.
+
+    click_z: energy of the signal's sharpest part (third difference) in the 4 ms around it.
+    flux_z: change of the spectrum from the 20 ms before to the 20 ms after.
+    level_z: step of level from the 150 ms before to the 150 ms after; level_step_db is the step itself.
+    audible: one of the three is above 5.
+    """
+
+    time_s: float
+    click_z: float
+    flux_z: float
+    level_z: float
+    level_step_db: float
+    audible: bool
+
+
+def seam(audio: np.ndarray, sample_rate_hz: int, time_s: float) -> Seam:
+    """How the joint at `time_s` of `audio` `[N]` or `[N, C]` stands out of the two seconds on either side.
+
+    Raises:
+        AudioError: `time_s` is within 0.25 s of either end, where there is nothing to compare with.
+    """
+    channels = finite_channels(audio)
+    at = round(time_s * sample_rate_hz)
+    least = round(0.25 * sample_rate_hz)
+    if not least <= at <= len(channels) - least:
+        raise AudioError(
+            f"A seam at {time_s:g} s cannot be judged in {len(channels) / sample_rate_hz:g} s of audio: "
+            "a quarter of a second is needed on either side."
+        )
+    reach = round(NEIGHBOURHOOD_S * sample_rate_hz)
+    start, end = max(0, at - reach), min(len(channels), at + reach)
+    part, centre = channels[start:end].astype(np.float64), at - start
+    click = _click_z(part, centre, sample_rate_hz)
+    flux = _flux_z(part, centre, sample_rate_hz)
+    level, step = _level_z(part, centre, sample_rate_hz)
+    return Seam(
+        time_s=time_s,
+        click_z=click,
+        flux_z=flux,
+        level_z=level,
+        level_step_db=step,
+        audible=max(click, flux, level) > AUDIBLE_Z,
+    )
+
+
+def _robust_z(value: float, others: np.ndarray, least_spread: float) -> float:
+    """How far `value` is above the median of `others`."""
+    median = float(np.median(others))
+    deviation = 1.4826 * float(np.median(np.abs(others - median)))
+    tail = (float(np.quantile(others, TAIL_QUANTILE)) - median) / TAIL_DEVIATIONS
+    spread = max(deviation, tail, least_spread)
+    return (value - median) / spread
+
+
+def _power_db(power: np.ndarray) -> np.ndarray:
+    return 10.0 * np.log10(power + SILENT_POWER)
+
+
+def _blocks(values: np.ndarray, centre: int, size: int) -> tuple[np.ndarray, int]:
+    """`values` `[n, C]` in blocks `[blocks, size, C]` one of which begins at `centre`, and that one's index."""
+    first = centre % size
+    count = (len(values) - first) // size
+    return values[first : first + count * size].reshape(count, size, values.shape[1]), centre // size
+
+
+def _click_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> float:
+    sharp = np.square(np.diff(part, n=3, axis=0, prepend=part[:1].repeat(3, axis=0)))
+    blocks, index = _blocks(sharp, centre, round(CLICK_BLOCK_S * sample_rate_hz))
+    energy = _power_db(blocks.mean(axis=(1, 2)))
+    beside = np.delete(energy, [index - 1, index])
+    return _robust_z(float(energy[index - 1 : index + 1].max()), beside, LEAST_CLICK_SPREAD_DB)
+
+
+def _flux_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> float:
+    """Distance of the log spectra, smoothed to a few bands, of neighbouring windows."""
+    size = round(FLUX_WINDOW_S * sample_rate_hz)
+    blocks, index = _blocks(part, centre, size)
+    power = np.square(np.abs(np.fft.rfft(blocks * np.hanning(size)[None, :, None], axis=1))).mean(axis=2)
+    edges = np.unique(np.geomspace(2, power.shape[1] - 1, 16).astype(int))
+    bands = _power_db(np.add.reduceat(power, edges, axis=1) / size)
+    change = np.sqrt(np.mean(np.square(np.diff(bands, axis=0)), axis=1))  # change[i]: from block i to i + 1
+    return _robust_z(float(change[index - 1]), np.delete(change, index - 1), LEAST_FLUX_SPREAD_DB)
+
+
+def _level_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> tuple[float, float]:
+    """The step of level at `centre` against such steps elsewhere that do not reach over it."""
+    size = round(LEVEL_S * sample_rate_hz)
+    running = np.concatenate([[0.0], np.cumsum(np.square(part).mean(axis=1))])
+
+    def step(at: np.ndarray) -> np.ndarray:
+        before = (running[at] - running[np.maximum(at - size, 0)]) / np.minimum(size, np.maximum(at, 1))
+        after_end = np.minimum(at + size, len(part))
+        after = (running[after_end] - running[at]) / np.maximum(after_end - at, 1)
+        return _power_db(after) - _power_db(before)
+
+    here = float(step(np.array([centre]))[0])
+    places = np.arange(size, len(part) - size, max(1, size // 10))
+    places = places[np.abs(places - centre) >= size]
+    others = np.abs(step(places)) if len(places) else np.zeros(1)
+    return _robust_z(abs(here), others, LEAST_LEVEL_SPREAD_DB), here
