@@ -100,7 +100,7 @@ def diffusers_twin(vae: OobleckVAE, dtype: torch.dtype) -> torch.nn.Module:
         sampling_rate=config.sampling_rate,
     )
     theirs.load_state_dict(vae.state_dict())
-    return theirs.to(dtype=dtype).eval().requires_grad_(False)
+    return torch.nn.Module.to(theirs, dtype).eval().requires_grad_(False)
 
 
 def seconds_of(run: Callable[[], object]) -> float:
