@@ -40,7 +40,8 @@ class Span:
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """Where the energy lies: below `rolloff_95_hz` are 95 % of it. Above `upper_limit_hz` there is next to nothing."""
+    """Where the energy lies: below `rolloff_95_hz` are 95 % of it. Above
+    `upper_limit_hz`, which is read within 300 Hz, there is next to nothing."""
 
     rolloff_95_hz: float
     rolloff_99_hz: float
