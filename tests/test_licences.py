@@ -26,7 +26,7 @@ LONGEST_NAME = 100  # a License field beyond this is a text, in which other lice
 def _installed() -> dict[str, metadata.Distribution]:
     """Partita's dependencies at run time, direct and indirect, by name."""
     found: dict[str, metadata.Distribution] = {}
-    waiting = [("partita", frozenset(("", *EXTRAS)))]
+    waiting: list[tuple[str, frozenset[str]]] = [("partita", frozenset(("", *EXTRAS)))]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, extras = waiting.pop()
@@ -50,10 +50,10 @@ def _installed() -> dict[str, metadata.Distribution]:
 def _declared(distribution: metadata.Distribution) -> list[str]:
     """What the package says of its licence: an SPDX expression, or classifiers and the short License field."""
     about = distribution.metadata
-    if expression := about.get("License-Expression"):
-        return [expression]
+    if "License-Expression" in about:
+        return [about["License-Expression"]]
     classifiers = [line for line in about.get_all("Classifier") or () if line.startswith("License ::")]
-    name = about.get("License") or ""
+    name = next(iter(about.get_all("License") or ()), "")
     return [line for line in (*classifiers, name.strip() if len(name) <= LONGEST_NAME else "") if line]
 
 
