@@ -34,6 +34,7 @@ from partita.weights.fingerprint import fingerprint
 from partita.weights.locate import Located, Network, locate
 from partita.weights.naming import SILENCE_KEY
 from partita.weights.places import Caches
+from partita.weights.skeleton import skeleton
 from partita.weights.tensors import Stored, TensorReader, check, expected_shapes, fill, find_tensors
 from partita.weights.torchfile import read_tensor_file
 
@@ -137,7 +138,7 @@ class AceStep15Loader:
     @cached_property
     def _model_tensors(self) -> dict[str, Stored]:
         found = find_tensors(self.located.model.weights, self._advice)
-        with torch.device("meta"):
+        with skeleton():
             expected = expected_shapes(AceStepModel(self.config))
         check({name: stored for name, stored in found.items() if name != SILENCE_KEY}, expected, "the acoustic model")
         return found
@@ -165,17 +166,17 @@ class AceStep15Loader:
     def _empty_vae(self) -> OobleckVAE:
         network = self.located.vae
         config = _parsed(OobleckConfig.from_json, self._shared_values(0, network), network.config)
-        with torch.device("meta"):
+        with skeleton():
             return OobleckVAE(config)
 
     def _empty_text_encoder(self) -> Qwen3:
         network = self.located.text_encoder
         config = _parsed(Qwen3Config.from_json, self._shared_values(1, network), network.config)
-        with torch.device("meta"):
+        with skeleton():
             return Qwen3(config)
 
     def _acoustic(self, kind: Callable[[AceStepConfig], nn.Module], prefix: str) -> nn.Module:
-        with torch.device("meta"):
+        with skeleton():
             network = kind(self.config)
         fill(network, self._model_tensors, prefix=prefix, device=self._device, dtype=self._dtype)
         return network

@@ -18,7 +18,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-import partita
 from partita.errors import ModelError
 from partita.models.score_model import ScoreModel, ScoreModelConfig
 from partita.runtime import Runtime
@@ -26,7 +25,7 @@ from partita.song.card import ModelCard
 from partita.text.score_tokens import ScoreTokens
 from partita.weights.places import Caches
 
-BUILTIN_DIRECTORY = Path(partita.__file__).parent / "data" / "builtin"
+BUILTIN_DIRECTORY = Path(__file__).parents[1] / "data" / "builtin"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
 
