@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings, strategies as st
 
-from partita.audio.encode import SUFFIX
+from partita.audio.formats import SUFFIX
 from partita.audio.id3 import build_id3, parse_id3, short_key
 from partita.audio.read import read
 from partita.audio.tags import read_record, read_tags

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
-from partita.audio.encode import BITRATES_KBPS, SUFFIX, quantise
+from partita.audio.encode import quantise
+from partita.audio.formats import BITRATES_KBPS, SUFFIX
 from partita.audio.read import read
 from partita.audio.samples import samples_sha256
 from partita.audio.write import write

@@ -33,20 +33,76 @@ def test_json_is_one_object_and_nothing_else(partita):
 
 def test_every_field_of_a_request_has_a_flag(partita):
     text = partita("generate", "--help").out
-    for flag in (
-        "--duration --bpm --key --time-signature --language --seed --count --model --lyrics --output --json --steps --shift "
-        "--timesteps --solver --guidance --guidance-scale --guidance-interval --format --bit-depth --bitrate --normalise "
-        "--loudness --true-peak --keep-raw --keep-latents --midi --stems --parity --instrumental"
-    ).split():
+    for flag in [
+        "--duration",
+        "--bpm",
+        "--key",
+        "--time-signature",
+        "--language",
+        "--seed",
+        "--count",
+        "--model",
+        "--lyrics",
+        "--output",
+        "--json",
+        "--steps",
+        "--shift",
+        "--timesteps",
+        "--solver",
+        "--guidance",
+        "--guidance-scale",
+        "--guidance-interval",
+        "--format",
+        "--bit-depth",
+        "--bitrate",
+        "--normalise",
+        "--loudness",
+        "--true-peak",
+        "--keep-raw",
+        "--keep-latents",
+        "--midi",
+        "--stems",
+        "--parity",
+        "--instrumental",
+    ]:
         assert flag in text, flag
     assert set(SongRequest.model_fields) >= {"bpm", "key", "duration_s"}
 
 
 def test_flags_reach_the_record(partita):
     answer = partita(
-        *"generate tone --model ace-step-1.5-sft --duration 1 --bpm 99 --key Ebm --time-signature 3/4 --language de".split(),
-        *"--steps 12 --shift 2 --guidance adg --guidance-scale 4 --guidance-interval 0.1,0.9 --solver sde --json".split(),
-        *"--format wav --bit-depth 16 --loudness -20 --true-peak -2 --parity".split(),
+        *[
+            "generate",
+            "tone",
+            "--model",
+            "ace-step-1.5-sft",
+            "--duration",
+            "1",
+            "--bpm",
+            "99",
+            "--key",
+            "Ebm",
+            "--time-signature",
+            "3/4",
+            "--language",
+            "de",
+        ],
+        *[
+            "--steps",
+            "12",
+            "--shift",
+            "2",
+            "--guidance",
+            "adg",
+            "--guidance-scale",
+            "4",
+            "--guidance-interval",
+            "0.1,0.9",
+            "--solver",
+            "sde",
+            "--json",
+        ],
+        *["--format", "wav", "--bit-depth", "16", "--loudness", "-20", "--true-peak", "-2", "--parity"],
     )
     request = answer.json["songs"][0]["record"]["request"]
     assert (request["bpm"], request["key"], request["time_signature"]) == (99, "Eb minor", "3/4")

@@ -11,7 +11,12 @@ from partita.weights.catalog import card
 
 @pytest.mark.parametrize(
     ("caption", "name"),
-    [("Slow piano, été!", "slow-piano-ete-7"), ("雨の歌", "song-7"), ("../../etc/passwd", "etc-passwd-7"), ("", "song-7")],
+    [
+        ("Slow piano, été!", "slow-piano-ete-7"),
+        ("雨の歌", "song-7"),
+        ("../../etc/passwd", "etc-passwd-7"),
+        ("", "song-7"),
+    ][:],
 )
 def test_captions_in_any_script_make_plain_names(caption, name):
     assert caption_name(caption, 7) == name

@@ -15,25 +15,18 @@ import soundfile
 
 from partita.audio import mp4
 from partita.audio.av_codec import encode_aac
+from partita.audio.formats import (
+    BIT_DEPTHS,
+    BITRATES_KBPS,
+    DEFAULT_BIT_DEPTH,
+    DEFAULT_BITRATE_KBPS,
+    SAMPLE_RATES_HZ,
+    SUFFIX,
+)
 from partita.audio.id3 import build_id3
 from partita.audio.riff import wav_with_tags
 from partita.audio.xiph import flac_with_comments, ogg_with_comments
 from partita.errors import AudioError
-
-SUFFIX = {"wav": ".wav", "flac": ".flac", "mp3": ".mp3", "ogg": ".ogg", "opus": ".opus", "aac": ".m4a"}
-"""File name ending by format."""
-
-BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
-"""Bits a sample by lossless format; 32 is float."""
-
-BITRATES_KBPS = {"mp3": (32, 320), "ogg": (64, 500), "opus": (32, 510), "aac": (32, 400)}
-"""Lowest and highest bit rate by lossy format, for two channels at 48 kHz."""
-
-SAMPLE_RATES_HZ = {"mp3": (32_000, 44_100, 48_000), "opus": (24_000, 48_000)}
-"""Rates that a format is bound to; the others take any."""
-
-DEFAULT_BIT_DEPTH = 24
-DEFAULT_BITRATE_KBPS = {"mp3": 256, "ogg": 192, "opus": 160, "aac": 192}
 
 _BLOCK_FRAMES = 1 << 14  # libvorbis keeps a block on the stack
 _MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # MPEG-1 layer III

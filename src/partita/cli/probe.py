@@ -17,6 +17,7 @@ def command(file: Path, as_json: bool) -> None:
     """Measure FILE: tempo, key, loudness, clipping, silence, bandwidth; and say how it was made, if it knows."""
     from partita.audio.read import read
     from partita.audio.tags import read_record
+    from partita.cli.meters import meter_lines
     from partita.measure.report import measure
 
     audio = read(file)
@@ -26,7 +27,7 @@ def command(file: Path, as_json: bool) -> None:
         made = json.loads(record) if record else None
         click.echo(json.dumps({"file": str(file), "meters": report.to_json(), "record": made}, ensure_ascii=False))
         return
-    for line in report.lines():
+    for line in meter_lines(report):
         click.echo(line)
     if record:
         request = json.loads(record)["request"]

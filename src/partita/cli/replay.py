@@ -29,17 +29,18 @@ def command(file: Path, output: Path | None, checkpoint_dir: Path | None, as_jso
         raise ReplayError(f"{file} carries no record: it was not made by Partita, or its tags were removed.")
     record = Record.from_json(text)
 
+    from partita.audio.formats import SUFFIX
     from partita.cli.progress import ProgressView
     from partita.cli.summary import print_summary, song_json
     from partita.engine.engine import Engine
     from partita.engine.save import save
-    from partita.engine.targets import SUFFIXES, Target, check_target, next_free
+    from partita.engine.targets import Target, check_target, next_free
     from partita.runtime import Runtime
 
     audio_format = record.request.output.format
     if output is not None:
         check_target(output, audio_format, 1, overwrite=False)
-    target = output or next_free(file.with_name(f"{file.stem}-replay{SUFFIXES[audio_format]}"))
+    target = output or next_free(file.with_name(f"{file.stem}-replay{SUFFIX[audio_format]}"))
     was = record.runtime
     runtime = Runtime.detect(device=was.device, number_format=was.number_format, threads=was.threads)
     engine = Engine(runtime=runtime, settings=Settings.load(), checkpoint_dir=checkpoint_dir)

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from partita.cli.meters import meter_lines
 from partita.engine.save import Saved
 from partita.engine.song import Song
-from partita.measure.report import Report, measure
+from partita.measure.report import measure
 
 
 def song_json(song: Song, saved: Saved) -> dict[str, Any]:
@@ -35,8 +36,3 @@ def print_summary(song: Song, saved: Saved) -> None:
     for path in saved.paths()[1:]:
         click.echo(f"also: {path}")
     click.echo(f"song: {saved.audio}")
-
-
-def meter_lines(report: Report) -> list[str]:
-    """A measurement in words."""
-    return report.lines()

@@ -7,10 +7,9 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from partita.audio.formats import SUFFIX
 from partita.errors import RequestError
 from partita.song.resolve import ResolvedRequest
-
-SUFFIXES = {"wav": ".wav", "flac": ".flac", "mp3": ".mp3", "ogg": ".ogg", "opus": ".opus", "aac": ".m4a"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def song_target(
 ) -> Target:
     """The files of song `number` (from 0) of a request; from the second on, given names get -2, -3, ..."""
     if output is None:
-        name = caption_name(resolved.caption or resolved.lyrics[:60], seed) + SUFFIXES[resolved.output.format]
+        name = caption_name(resolved.caption or resolved.lyrics[:60], seed) + SUFFIX[resolved.output.format]
         return Target(next_free(folder / name), _numbered(midi, number), _numbered(stems, number))
     audio = _numbered(output, number)
     assert audio is not None
@@ -64,9 +63,9 @@ def check_target(output: Path, audio_format: str, count: int, overwrite: bool) -
     """Refuse a name before any work is done. Raises RequestError for a wrong suffix, a folder, or an existing file."""
     if output.is_dir():
         raise RequestError(f"output {output} is a folder: name a file in it.", field="output", value=str(output))
-    if output.suffix.lower() != SUFFIXES[audio_format]:
+    if output.suffix.lower() != SUFFIX[audio_format]:
         raise RequestError(
-            f"output {output.name} does not end in {SUFFIXES[audio_format]}, and the format is {audio_format}: "
+            f"output {output.name} does not end in {SUFFIX[audio_format]}, and the format is {audio_format}: "
             "change one of them.",
             field="output",
             value=str(output),

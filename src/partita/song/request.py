@@ -5,11 +5,13 @@ flags and every other front end only build it. It knows no model: what a model c
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from partita.audio.formats import BIT_DEPTHS, BITRATES_KBPS, NEEDS_AV
 from partita.errors import RequestError
 from partita.score.keys import tidy_key
 from partita.song.card import GuidanceName, SolverName
@@ -88,7 +90,7 @@ class Output(_Frozen):
     bit_depth: Literal[16, 24, 32] | None = Field(
         default=None, description="16 or 24; 32 is float and for wav only. Default 24 for flac and wav."
     )
-    bitrate_kbps: int | None = Field(default=None, ge=32, le=512, description="For mp3, ogg, opus and aac.")
+    bitrate_kbps: int | None = Field(default=None, ge=32, le=510, description="For mp3, ogg, opus and aac.")
     normalise: Literal["loudness", "peak", "off"] | None = Field(
         default=None,
         description="loudness: to loudness_lufs under true_peak_db; peak: to true_peak_db as sample peak; off.",
@@ -104,15 +106,21 @@ class Output(_Frozen):
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> Self:
-        lossless = self.format in ("wav", "flac")
-        if self.bit_depth is not None and not lossless:
+        depths, rates = BIT_DEPTHS.get(self.format), BITRATES_KBPS.get(self.format)
+        if self.bit_depth is not None and depths is None:
             raise ValueError(f"bit_depth {self.bit_depth} is for wav and flac; {self.format} takes bitrate_kbps")
-        if self.bit_depth == 32 and self.format == "flac":
-            raise ValueError("bit_depth 32 (float) needs format wav; flac takes 16 or 24")
-        if self.bitrate_kbps is not None and lossless:
+        if depths is not None and self.bit_depth not in (None, *depths):
             raise ValueError(
-                f"bitrate_kbps {self.bitrate_kbps} is for mp3, ogg, opus and aac; {self.format} is lossless"
+                f"bit_depth {self.bit_depth} is not for {self.format}, which takes {depths[0]} or {depths[1]}"
             )
+        if self.bitrate_kbps is not None and rates is None:
+            raise ValueError(f"bitrate_kbps {self.bitrate_kbps} is for lossy formats; {self.format} is lossless")
+        if rates is not None and self.bitrate_kbps is not None and not rates[0] <= self.bitrate_kbps <= rates[1]:
+            raise ValueError(
+                f"bitrate_kbps {self.bitrate_kbps} is outside what {self.format} takes: {rates[0]} to {rates[1]}"
+            )
+        if self.format in NEEDS_AV and find_spec("av") is None:
+            raise ValueError(f'format {self.format} needs the codecs extra: pip install "partita[codecs]"')
         if self.normalise in ("peak", "off") and self.loudness_lufs is not None:
             raise ValueError(f"loudness_lufs needs normalise loudness, and normalise is {self.normalise}")
         return self

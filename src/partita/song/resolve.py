@@ -12,11 +12,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from partita.audio.formats import DEFAULT_BIT_DEPTH, DEFAULT_BITRATE_KBPS
 from partita.errors import RequestError
 from partita.song.card import GuidanceName, ModelCard, SolverName
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, Task, TimeSignature
 
-LOSSY_BITRATE_KBPS: dict[str, int] = {"mp3": 256, "ogg": 192, "opus": 160, "aac": 192}
 INSTRUMENTAL_LYRICS = "[Instrumental]"
 
 
@@ -245,8 +245,8 @@ def _output(asked: Output, card: ModelCard, parity: bool) -> ResolvedOutput:
     target = asked.loudness_lufs if asked.loudness_lufs is not None else card.loudness.target_lufs
     return ResolvedOutput(
         format=asked.format,
-        bit_depth=(asked.bit_depth or 24) if lossless else None,
-        bitrate_kbps=None if lossless else asked.bitrate_kbps or LOSSY_BITRATE_KBPS[asked.format],
+        bit_depth=(asked.bit_depth or DEFAULT_BIT_DEPTH) if lossless else None,
+        bitrate_kbps=None if lossless else asked.bitrate_kbps or DEFAULT_BITRATE_KBPS[asked.format],
         normalise=normalise,
         loudness_lufs=target if normalise == "loudness" else None,
         true_peak_db=asked.true_peak_db if asked.true_peak_db is not None else card.loudness.true_peak_db,
