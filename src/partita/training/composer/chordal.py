@@ -19,7 +19,7 @@ def play_chords(context: Context) -> list[Event]:
         key=lambda name: len(hits(COMPING[name][context.spec.time_signature][0])),
     )
     centre = 57.0 if context.spec.program("bass") is None else 60.0
-    rootless = context.spec.program("bass") is not None and rng.random() < 0.6
+    rootless = context.harmony.rootless
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
     for section in context.playing():
@@ -68,13 +68,13 @@ def play_pad(context: Context) -> list[Event]:
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
     for section in context.playing():
-        voicings = voice(section.spans, previous, centre, rootless=False)
+        voicings = voice(section.spans, previous, centre, context.harmony.rootless)
         level = SECTION_LEVEL[section.kind]
         for span, pitches in zip(section.spans, voicings, strict=True):
             events.append(Event(span.start, (span.end - span.start) * 0.985, pitches, level))
         previous = voicings[-1] if voicings else previous
     if context.plays_last():
-        final = voice((Span(0, 1, context.harmony.final),), previous, centre, rootless=False)[0]
+        final = voice((Span(0, 1, context.harmony.final),), previous, centre, context.harmony.rootless)[0]
         events.append(Event(context.harmony.end, context.metre.bar, final, 0.8))
     return events
 

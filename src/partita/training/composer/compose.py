@@ -18,7 +18,7 @@ from partita.training.composer.drums import play_drums
 from partita.training.composer.genres import GENRES, Genre
 from partita.training.composer.harmony import Harmony, plan_harmony
 from partita.training.composer.melody import play_lead
-from partita.training.composer.perform import Feel, perform
+from partita.training.composer.perform import Feel, Hand, perform
 from partita.training.composer.spec import PieceSpec, fit, last_release_s, sample_spec
 from partita.training.composer.theory import METRES, Metre
 
@@ -29,6 +29,15 @@ _PARTS: dict[Role, Callable[[Context], list[Event]]] = {
     "pad": play_pad,
     "arp": play_arp,
     "lead": play_lead,
+}
+
+_GROUP: dict[Role, str] = {
+    "drums": "drums",
+    "bass": "ground",
+    "chords": "ground",
+    "pad": "ground",
+    "lead": "tune",
+    "arp": "tune",
 }
 
 _STRENGTH = {"low": 0.84, "medium": 0.95, "high": 1.06}
@@ -62,8 +71,10 @@ def compose(seed: int, *, duration_s: float | None = None, spec: PieceSpec | Non
             Context(role, own, outline, genre, metre, harmony, activity[role], metre.step_s(outline.bpm))
         )
     _start_at_once(parts, metre)
+    # The score's latents keep one offset within a frame for each of these groups: they play as one.
+    hands = {group: Hand(rng.getrandbits(64), feel.jitter_s) for group in ("drums", "ground", "tune")}
     tracks = tuple(
-        perform(role, program, parts[role], feel, harmony.end, rng.getrandbits(64))
+        perform(role, program, parts[role], feel, hands[_GROUP[role]], harmony.end, rng.getrandbits(64))
         for role, program in outline.programs
     )
     score = Score(
@@ -107,7 +118,7 @@ def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -
     if alone:
         return dict.fromkeys(roles, True)
     absent = _ABSENT[kind]
-    cast = {role: rng.random() >= absent[role] for role in roles}
+    cast: dict[Role, bool] = {role: rng.random() >= absent[role] for role in roles}
     sounding = [role for role in roles if cast[role] and role in ("chords", "pad", "arp")]
     if not sounding:
         harmonic = next((role for role in ("chords", "pad", "arp") if role in roles), roles[0])

@@ -39,11 +39,15 @@ class SectionFrame:
 
 @dataclass(frozen=True, slots=True)
 class Harmony:
-    """The chords of a whole piece: its sections, and the final chord from `end` on."""
+    """The chords of a whole piece: its sections, and the final chord from `end` on.
+
+    `rootless` leaves the root of a ninth to the bass, in every part that plays chords.
+    """
 
     sections: tuple[SectionFrame, ...]
     final: Chord
     end: int  # the final chord's step
+    rootless: bool
 
 
 def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre) -> Harmony:
@@ -72,7 +76,8 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
     final = build_chord(tonic, mode, "1", final_size)
     if mode == "minor" and final_size == 4:
         final = build_chord(tonic, mode, "1", 3)  # a minor seventh hangs in the air; a triad closes
-    return Harmony(tuple(sections), final, step)
+    rootless = spec.program("bass") is not None and rng.random() < 0.6
+    return Harmony(tuple(sections), final, step, rootless)
 
 
 class _Progressions:

@@ -1,8 +1,8 @@
 """From events in steps to notes in seconds: swing, touch, loudness, and the limits a score keeps.
 
 The limits: one note at a time in `bass`, `arp` and `lead`, one chord at a time in `chords` and `pad`; onsets of a part,
-or of one drum, at least 80 ms apart; notes at least 60 ms long; drums struck within one 40 ms frame share their onset;
-velocities 30..127. Knows nothing of harmony or form.
+or of one drum, at least 80 ms apart; notes at least 60 ms long; within a 40 ms frame drums share their onset, and so
+do bass, chords and pad, and lead and arp; velocities 30..127. Knows nothing of harmony or form.
 """
 
 from __future__ import annotations
@@ -47,15 +47,34 @@ class Feel:
         return (whole * pair + bent) * self.step_s
 
 
-def perform(role: Role, program: int, events: list[Event], feel: Feel, final_step: int, seed: int) -> Track:
+class Hand:
+    """How far off the beat each step is played. Parts that share a hand are late and early together."""
+
+    def __init__(self, seed: int, jitter_s: float) -> None:
+        self._rng = random.Random(seed)
+        self._jitter_s = jitter_s
+        self._touches: dict[float, float] = {}
+
+    def touch_s(self, step: float) -> float:
+        """Seconds late (or early) at `step`, at most 8 ms; the same whoever asks."""
+        if not self._jitter_s:
+            return 0.0
+        found = self._touches.get(step)
+        if found is None:
+            found = min(0.008, max(-0.008, self._rng.gauss(0.0, self._jitter_s)))
+            self._touches[step] = found
+        return found
+
+
+def perform(role: Role, program: int, events: list[Event], feel: Feel, hand: Hand, final_step: int, seed: int) -> Track:
     """The track of one role. Events at `final_step` are held to the end."""
     rng = random.Random(seed)
     ordered = sorted(events, key=lambda event: (event.start, event.pitches))
     if role == "drums":
-        return Track(role, program, _drums(ordered, feel, rng))
+        return Track(role, program, _drums(ordered, feel, hand, rng))
     strokes: list[tuple[float, float, tuple[int, ...], int]] = []
     for event in ordered:
-        start = max(0.0, feel.time_s(event.start) + _touch(rng, feel.jitter_s))
+        start = max(0.0, feel.time_s(event.start) + hand.touch_s(event.start))
         end = feel.end_s if event.start >= final_step else feel.time_s(event.start + event.length)
         start = round(start, 4)
         if strokes and start - strokes[-1][0] < MIN_ONSET_GAP_S:
@@ -76,14 +95,14 @@ def perform(role: Role, program: int, events: list[Event], feel: Feel, final_ste
     return Track(role, program, notes)
 
 
-def _drums(ordered: list[Event], feel: Feel, rng: random.Random) -> tuple[Note, ...]:
+def _drums(ordered: list[Event], feel: Feel, hand: Hand, rng: random.Random) -> tuple[Note, ...]:
     notes: list[Note] = []
     last: dict[int, float] = {}
     step, start = -1.0, -1.0
     for event in ordered:
         if event.start != step:
             step = event.start
-            moved = round(max(0.0, feel.time_s(step) + _touch(rng, feel.jitter_s)), 4)
+            moved = round(max(0.0, feel.time_s(step) + hand.touch_s(step)), 4)
             start = moved if moved - start >= DRUM_FRAME_S or start < 0 else start
         key = event.pitches[0]
         if start - last.get(key, -1.0) < MIN_ONSET_GAP_S:
@@ -93,10 +112,6 @@ def _drums(ordered: list[Event], feel: Feel, rng: random.Random) -> tuple[Note, 
         if length >= MIN_NOTE_S:
             notes.append(Note(start, round(length, 4), key, _velocity("drums", event.level, feel, rng)))
     return tuple(sorted(notes, key=lambda note: (note.start_s, note.pitch)))
-
-
-def _touch(rng: random.Random, jitter_s: float) -> float:
-    return min(0.008, max(-0.008, rng.gauss(0.0, jitter_s))) if jitter_s else 0.0
 
 
 def _velocity(role: Role, level: float, feel: Feel, rng: random.Random) -> int:
