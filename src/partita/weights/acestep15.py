@@ -78,10 +78,10 @@ class AceStep15Loader:
 
     part_names = PART_NAMES
 
-    def __init__(self, located: Located, runtime: Runtime) -> None:
+    def __init__(self, located: Located, device: str = "cpu", number_format: str = "float32") -> None:
         self.located = located
-        self._device = torch.device(runtime.device.value)
-        self._dtype: torch.dtype = getattr(torch, runtime.number_format.value)
+        self._device = torch.device(device)
+        self._dtype: torch.dtype = getattr(torch, number_format)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -116,6 +116,19 @@ class AceStep15Loader:
     def check(self) -> None:
         """Compare every tensor name, shape and format of every file with the networks. Reads no tensor."""
         _ = self._model_tensors, self._vae_tensors, self._text_tensors
+
+    def describe(self) -> dict[str, Callable[[], str]]:
+        """For each network a function that checks it as `check` does and says what was found."""
+
+        def said(tensors: Callable[[], dict[str, Stored]]) -> Callable[[], str]:
+            return lambda: _summary(tensors())
+
+        return {
+            "the acoustic model": said(lambda: self._model_tensors),
+            "the VAE": said(lambda: self._vae_tensors),
+            "the text encoder": said(lambda: self._text_tensors),
+            "the silence latent": lambda: f"{list(self._silence().shape)}",
+        }
 
     @cached_property
     def config(self) -> AceStepConfig:
@@ -220,7 +233,7 @@ class AceStep15Loader:
 
 def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir: Path | None) -> AceStep15Loader:
     """The loader of `card`. Raises ModelError where its files are not on this machine."""
-    return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime)
+    return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -234,6 +247,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError(f"{path} should hold a JSON object. Download it again.", path=path)
     return values
+
+
+def _summary(tensors: Mapping[str, Stored]) -> str:
+    formats = sorted({stored.dtype for stored in tensors.values()})
+    return f"{len(tensors)} tensors, {', '.join(formats)}: every name and shape as the network has it"
 
 
 def _parsed(parse: Callable[[Mapping[str, Any]], T], values: Mapping[str, Any], path: Path | None) -> T:

@@ -24,6 +24,7 @@ from partita.runtime import Runtime
 from partita.song.card import ModelCard
 from partita.text.score_tokens import ScoreTokens
 from partita.weights.places import Caches
+from partita.weights.skeleton import skeleton
 
 BUILTIN_DIRECTORY = Path(__file__).parents[1] / "data" / "builtin"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -51,7 +52,7 @@ def load_builtin(directory: Path, *, device: str = "cpu", dtype: torch.dtype = t
         weights = load_file(directory / WEIGHTS)
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"The built-in model's files in {directory} are damaged: {error}.", path=directory) from error
-    with torch.device("meta"):
+    with skeleton():
         model = ScoreModel(config)
     try:
         model.load_state_dict({name: weight.to(device, dtype) for name, weight in weights.items()}, assign=True)

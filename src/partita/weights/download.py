@@ -20,8 +20,8 @@ from partita.errors import DownloadError, ModelError, ResourceError
 from partita.song.card import FileEntry, ModelCard
 from partita.weights.catalog import every_file, fetch_command
 from partita.weights.places import Caches
+from partita.weights.shards import INDEX_SUFFIX, weight_files
 from partita.weights.sources import RemoteFile, Source, sources
-from partita.weights.tensors import INDEX_SUFFIX, weight_files
 from partita.weights.transfer import FIRST_PAUSE_S, FileAbsentError, digest, transfer
 
 SPARE_BYTES = 64 << 20

@@ -17,7 +17,7 @@ from partita.weights import naming
 from partita.weights.catalog import catalog, every_file, fetch_command, shared_files, total_bytes
 from partita.weights.naming import Naming
 from partita.weights.places import Caches
-from partita.weights.tensors import INDEX_SUFFIX, WeightSet, weight_files
+from partita.weights.shards import INDEX_SUFFIX, WeightSet, weight_files
 
 Layout = Literal["published", "diffusers", "comfyui"]
 

@@ -6,7 +6,6 @@ asked for stays a view of the memory-mapped file; any other is converted alone, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,19 +19,10 @@ from torch import Tensor, nn
 
 from partita.errors import ModelError
 from partita.weights.headers import Header, read_header
-from partita.weights.naming import Naming, published
+from partita.weights.shards import INDEX_SUFFIX, WeightSet, weight_files, weight_map
 
 READABLE_FORMATS = ("BF16", "F32", "F16")
-INDEX_SUFFIX = ".safetensors.index.json"
 _NAMES_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class WeightSet:
-    """One safetensors file, or the index of a sharded one, and the naming that its tensors follow."""
-
-    path: Path
-    naming: Naming = published
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +33,6 @@ class Stored:
     key: str
     dtype: str
     shape: tuple[int, ...]
-
-
-def weight_files(path: Path) -> tuple[Path, ...]:
-    """The files that hold tensors: `path` itself, or the shards that an index names, in order.
-
-    Raises ModelError where an index is damaged.
-    """
-    if not path.name.endswith(INDEX_SUFFIX):
-        return (path,)
-    names = sorted(set(_weight_map(path).values()))
-    return tuple(path.parent / name for name in names)
 
 
 def find_tensors(sets: Iterable[WeightSet], advice: str = "") -> dict[str, Stored]:
@@ -182,7 +161,7 @@ class TensorReader:
 def _headers(path: Path, advice: str) -> list[Header]:
     if not path.name.endswith(INDEX_SUFFIX):
         return [_header(path, "", advice)]
-    promised = _weight_map(path)
+    promised = weight_map(path)
     headers = {file.name: _header(file, f", which {path.name} names as a shard", advice) for file in weight_files(path)}
     for key, name in promised.items():
         if key not in headers[name].tensors:
@@ -199,20 +178,6 @@ def _header(path: Path, role: str, advice: str) -> Header:
     if not path.exists():
         raise ModelError(f"{path}{role} is missing. {advice}".rstrip(), path=path)
     return read_header(path)
-
-
-def _weight_map(path: Path) -> dict[str, str]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        names = {str(key): str(name) for key, name in entries.items()}
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}.", path=path) from error
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{path} is no index of weights: it should map tensor names to shards.", path=path) from None
-    outside = [name for name in names.values() if Path(name).name != name]
-    if outside:
-        raise ModelError(f"{path} names a shard outside its own folder: {outside[0]}.", path=path)
-    return names
 
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:

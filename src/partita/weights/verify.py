@@ -1,0 +1,147 @@
+"""Checks the files of a model that a user really has: sizes, digests, tensor names and shapes, as a report to paste.
+
+No weights can be shipped with the tests, so this is how published files get checked, by whoever has them. A render with
+a fixed seed, which belongs to such a report too, is the caller's business.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from partita.errors import ModelError
+from partita.song.card import FileEntry, ModelCard
+from partita.weights.catalog import shared_files
+from partita.weights.locate import Located, locate
+from partita.weights.places import Caches
+from partita.weights.transfer import digest
+
+Verdict = Literal["as published", "differs", "not known"]
+_VERSIONED = ("partita", "torch", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file. `role` names what it is for; the verdict compares it with the catalog where that knows it."""
+
+    role: str
+    path: Path
+    size_bytes: int
+    sha256: str
+    verdict: Verdict
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried. `detail` says what was found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found."""
+
+    model: str
+    files: tuple[FileReport, ...]
+    checks: tuple[Check, ...]
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every check passed, and no file differs from what the catalog knows."""
+        return all(check.passed for check in self.checks) and all(file.verdict != "differs" for file in self.files)
+
+    def text(self) -> str:
+        """The report in Markdown, without a path of this machine."""
+        lines = [f"### `partita verify {self.model}`: {'passed' if self.passed else 'FAILED'}", ""]
+        lines += [", ".join(f"{name} {version}" for name, version in self.versions), ""]
+        if self.files:
+            lines += ["| file | bytes | SHA-256 | verdict |", "|---|---:|---|---|"]
+        for file in self.files:
+            verdict = file.verdict + (f" (expected {file.expected})" if file.expected else "")
+            lines.append(f"| {file.role} | {file.size_bytes} | `{file.sha256}` | {verdict} |")
+        lines.append("")
+        lines += [f"- {'pass' if check.passed else 'FAIL'}: {check.name}: {check.detail}" for check in self.checks]
+        return "\n".join(lines)
+
+
+def verify(
+    card: ModelCard,
+    caches: Caches,
+    checkpoint_dir: Path | None = None,
+    *,
+    on_file: Callable[[str], None] = lambda role: None,
+) -> VerifyReport:
+    """Check the files of `card`; `on_file` is told each file's role before it is read whole.
+
+    A fault in the files is part of the report, not an exception.
+    """
+    versions = (*((name, metadata.version(name)) for name in _VERSIONED), ("python", platform.python_version()))
+    if not card.files:
+        return VerifyReport(card.id, (), (_shipped(checkpoint_dir),), versions)
+    try:
+        located = locate(card, caches, checkpoint_dir)
+    except ModelError as error:
+        return VerifyReport(card.id, (), (Check("files found", False, str(error)),), versions)
+    layouts = {"model": located.model, "vae": located.vae, "text encoder": located.text_encoder}
+    found = Check("files found", True, ", ".join(f"{name} {network.layout}" for name, network in layouts.items()))
+    files = tuple(_files(card, located, on_file))
+    return VerifyReport(card.id, files, (found, *_tensors(located)), versions)
+
+
+def _files(card: ModelCard, located: Located, on_file: Callable[[str], None]) -> Iterator[FileReport]:
+    for role, path in located.by_role().items():
+        on_file(role)
+        size, sha256 = path.stat().st_size, digest(path, "sha256")
+        known = _known(card, located, path)
+        if known is None or (known.sha256 is None and known.size_bytes is None):
+            yield FileReport(role, path, size, sha256, "not known")
+        elif known.sha256 is not None:
+            same = sha256 == known.sha256
+            yield FileReport(
+                role, path, size, sha256, "as published" if same else "differs", "" if same else known.sha256
+            )
+        elif size == known.size_bytes:
+            yield FileReport(role, path, size, sha256, "not known", "")
+        else:
+            # Configurations are edited upstream without the weights changing: another size is worth a word, no more.
+            yield FileReport(role, path, size, sha256, "not known", f"{known.size_bytes} bytes")
+
+
+def _known(card: ModelCard, located: Located, path: Path) -> FileEntry | None:
+    """What the catalog knows of a file in the published layout; other layouts are other files."""
+    vae, text = shared_files(card)
+    own = ((located.model, card.files), (located.vae, vae.files), (located.text_encoder, text.files))
+    for network, entries in own:
+        if network.layout == "published" and path.parent == network.folder:
+            return next((entry for entry in entries if PurePosixPath(entry.path).name == path.name), None)
+    return None
+
+
+def _tensors(located: Located) -> Iterator[Check]:
+    from partita.weights.acestep15 import AceStep15Loader
+
+    for name, describe in AceStep15Loader(located).describe().items():
+        try:
+            yield Check(f"tensors of {name}", True, describe())
+        except ModelError as error:
+            yield Check(f"tensors of {name}", False, str(error))
+
+
+def _shipped(checkpoint_dir: Path | None) -> Check:
+    from partita.weights.builtin import BUILTIN_DIRECTORY, load_builtin
+
+    try:
+        parts = load_builtin(checkpoint_dir or BUILTIN_DIRECTORY)
+    except ModelError as error:
+        return Check("shipped files", False, str(error))
+    count = sum(parameter.numel() for parameter in parts.model.parameters())
+    return Check("shipped files", True, f"{count / 1e6:.1f} million parameters")
