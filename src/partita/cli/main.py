@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     """Run one command line and return its exit code. Never lets a traceback through for an expected fault."""
     as_json = "--json" in arguments
     try:
-        app.main(arguments, prog_name="partita", standalone_mode=False)
+        code = app.main(arguments, prog_name="partita", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         return _fail("Stopped. Nothing half-written was left behind.", 130, as_json)
     except click.ClickException as error:
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: be quiet at exit too
         return 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int, as_json: bool, error: PartitaError | None = None) -> int:
