@@ -15,6 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -63,6 +64,7 @@ RENAMED = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["2b", "tiny"], default="2b")
+    parser.add_argument("--layers", type=int, default=0, help="take only so many layers; 0 takes all")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the song")
     parser.add_argument("--condition", type=int, default=300, help="positions of the packed condition")
     parser.add_argument("--steps", type=int, default=8, help="steps of a song")
@@ -76,6 +78,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     dtype = getattr(torch, args.dtype)
     config = PUBLISHED_2B if args.size == "2b" else TINY
+    config = replace(config, num_hidden_layers=args.layers or config.num_hidden_layers)
     seconds_of = partial(time_of, time.perf_counter if args.clock == "wall" else time.process_time)
     frames = round(args.seconds * LATENT_FRAMES_PER_S)
 
@@ -110,7 +113,7 @@ def report(
     """The table: median and best of a step, and of a song's share of the condition's keys and values."""
     print(machine())
     print(
-        f"{args.size}, {args.dtype}, {frames} frames ({args.seconds:g} s), condition of {args.condition} positions, "
+        f"{args.size} of {args.layers or 'all'} layers, {args.dtype}, {frames} frames ({args.seconds:g} s), condition of {args.condition} positions, "
         f"{args.steps} steps a song, {args.runs} songs in turn, {args.clock} time; "
         f"relative difference of the velocities {gap:.1e}"
     )
