@@ -15,7 +15,7 @@ import symusic
 
 from partita.errors import AudioError, SaveError
 from partita.score.keys import key_name, parse_key
-from partita.score.types import ROLES, SECTION_KINDS, Grid, Note, Role, Score, Section, Track
+from partita.score.types import ROLES, SECTION_KINDS, Grid, Note, Role, Score, Section, SectionKind, Track
 
 TICKS_PER_QUARTER = 960
 
@@ -121,7 +121,9 @@ def _key(score: Any) -> str:
 
 
 def _sections(markers: list[tuple[float, str]], duration_s: float) -> tuple[Section, ...]:
-    starts = [(time, kind) for time, text in markers for kind in SECTION_KINDS if text == kind]
+    starts: list[tuple[float, SectionKind]] = [
+        (time, kind) for time, text in markers for kind in SECTION_KINDS if text == kind
+    ]
     ends = [time for time, _ in starts[1:]] + [duration_s] * bool(starts)
     return tuple(Section(kind, round(start, 4), round(end, 4)) for (start, kind), end in zip(starts, ends, strict=True))
 

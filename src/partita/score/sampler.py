@@ -97,8 +97,8 @@ def _finish(dry: np.ndarray, sent: np.ndarray, sample_rate_hz: int) -> np.ndarra
     frames = dry.shape[1]
     room = _room(sample_rate_hz)
     size = scipy.fft.next_fast_len(frames + room.shape[1] - 1, real=True)
-    wet = scipy.fft.irfft(scipy.fft.rfft(sent, size) * scipy.fft.rfft(room, size), size)[:, :frames]
-    mixed = dry + wet.astype(np.float32)
+    spectrum = np.asarray(scipy.fft.rfft(sent, size)) * np.asarray(scipy.fft.rfft(room, size))
+    mixed = dry + np.asarray(scipy.fft.irfft(spectrum, size))[:, :frames].astype(np.float32)
     fade = min(frames, round(_FADE_S * sample_rate_hz))
     mixed[:, frames - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     return np.ascontiguousarray(mixed.T)
@@ -260,6 +260,6 @@ def _wave(zone: Zone, frames: int, sample_rate_hz: int, font: SoundFont) -> np.n
     wave = ((2 * rise + slope_here + slope_after) * part - 3 * rise - 2 * slope_here - slope_after) * part
     wave = ((wave + slope_here) * part + here).astype(np.float32)
     if zone.filter_hz < 0.4 * sample_rate_hz:
-        sections = scipy.signal.butter(2, zone.filter_hz, fs=sample_rate_hz, output="sos").astype(np.float32)
-        wave = scipy.signal.sosfilt(sections, wave).astype(np.float32)
+        sections = np.asarray(scipy.signal.butter(2, zone.filter_hz, fs=sample_rate_hz, output="sos"), np.float32)
+        wave = np.asarray(scipy.signal.sosfilt(sections, wave), np.float32)
     return wave

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from partita.errors import RequestError
+from partita.score.codec import decode, encode
 from partita.score.instruments import INSTRUMENTS
-from partita.score.keys import KEYS
+from partita.score.keys import KEYS, parse_key
 from partita.score.types import ROLES
 from partita.training.composer import PieceSpec, SectionPlan, compose, sample_spec
 from partita.training.composer.genres import GENRES
@@ -75,8 +76,6 @@ def test_a_piece_is_the_same_in_every_process() -> None:
 @given(SEEDS)
 @settings(max_examples=60, deadline=None)
 def test_the_piece_ends_on_its_tonic(seed: int) -> None:
-    from partita.score.keys import parse_key
-
     piece = compose(seed)
     tonic, _ = parse_key(piece.score.key)
     for role in ("bass", "chords", "pad"):
@@ -155,6 +154,27 @@ def test_too_short_a_piece_is_refused() -> None:
     with pytest.raises(RequestError, match=r"too short") as caught:
         compose(1, duration_s=2.0)
     assert caught.value.field == "duration_s"
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_every_note_survives_the_score_latents(seed: int) -> None:
+    piece = compose(seed)
+    score = piece.score
+    again = decode(encode(score), score.grid, score.key, dict(piece.spec.programs), duration_s=score.duration_s)
+    for track in score.tracks:
+        other = again.track(track.role)
+        assert other is not None
+        for one, two in zip(track.notes, other.notes, strict=True):
+            assert (one.pitch, one.velocity) == (two.pitch, two.velocity)
+            assert one.start_s == pytest.approx(two.start_s, abs=0.002)
+
+
+def test_an_unknown_genre_is_refused_with_those_there_are() -> None:
+    spec = PieceSpec("polka", 120.0, "4/4", "C major", (), "medium", (("chords", 0),), (), 20.0)
+    with pytest.raises(RequestError, match="bossa nova") as caught:
+        compose(1, spec=spec)
+    assert caught.value.field == "genre"
 
 
 def test_a_metre_outside_the_rules_is_refused() -> None:

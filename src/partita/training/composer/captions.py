@@ -56,9 +56,9 @@ def caption(piece: Piece | PieceSpec, seed: int, *, window_s: tuple[float, float
     """
     spec = piece.spec if isinstance(piece, Piece) else piece
     rng = random.Random(seed)
-    heard = spec.roles
+    heard: tuple[Role, ...] = spec.roles
     if isinstance(piece, Piece):
-        heard = tuple(role for role in heard if _sounds(piece, role, window_s))
+        heard = tuple(role for role, _ in spec.programs if _sounds(piece, role, window_s))
     words = _Words(spec, heard, rng)
     return rng.choice((_tags, _tags, _tags, _sentence, _sentence, _short, _request, _two_sentences))(words, rng)
 
@@ -118,7 +118,7 @@ class _Words:
         return self._rng.choice(self._genre.tags)
 
     def instruments(self, most: int) -> list[str]:
-        roles = [role for role in self.heard if role != "drums" or self._rng.random() < 0.6]
+        roles: list[Role] = [role for role in self.heard if role != "drums" or self._rng.random() < 0.6]
         self._rng.shuffle(roles)
         named: list[str] = []
         for role in roles[: self._rng.randint(1, most)]:
@@ -134,7 +134,7 @@ class _Words:
         return self._rng.choice(_ROLE_WORDS[role]).format(name=name, adjective=adjective)
 
     def missing(self) -> list[str]:
-        gone = [role for role in _WORTH_MISSING if role not in self.spec.roles]
+        gone: list[Role] = [role for role in _WORTH_MISSING if role not in self.spec.roles]
         return [self._rng.choice(_MISSING_WORDS[role]) for role in gone if self._rng.random() < 0.6]
 
     def build(self) -> str | None:
@@ -263,8 +263,7 @@ def _join(items: list[str]) -> str:
 
 
 def _article(text: str) -> str:
-    """`text` with a leading `A` made `An` before a vowel, and its first letter as it was."""
-    for article in ("A ", "a "):
-        if text.startswith(article) and text[2:3].lower() in "aeiou":
-            return f"{article[0]}n {text[2:]}"
-    return text
+    """`text` with a leading `A` made `An` where the next word is spoken with a vowel first."""
+    rest = text[2:].lower()
+    vowel = rest.startswith(("a", "e", "i", "o", "u", "8")) and not rest.startswith(("eu", "one", "uni", "uk"))
+    return f"{text[0]}n {text[2:]}" if text[:2] in ("A ", "a ") and vowel else text

@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from partita.score.types import ROLES, Grid, Role, Score, Section
+from partita.errors import RequestError
+from partita.score.types import Grid, Role, Score, Section
 from partita.training.composer.bass import play_bass
 from partita.training.composer.chordal import play_arp, play_chords, play_pad
 from partita.training.composer.context import Context, Event
@@ -40,6 +41,8 @@ _GROUP: dict[Role, str] = {
     "arp": "tune",
 }
 
+_HARMONIC: tuple[Role, ...] = ("chords", "pad", "arp")
+
 _STRENGTH = {"low": 0.84, "medium": 0.95, "high": 1.06}
 
 
@@ -55,10 +58,16 @@ def compose(seed: int, *, duration_s: float | None = None, spec: PieceSpec | Non
     """Compose piece `seed` (0 or more).
 
     `spec` fixes the outline, drawn from the seed where not given; `duration_s` stretches the form to another length.
-    Raises `RequestError` for a duration under 4 s or a metre other than 4/4, 3/4 and 6/8.
+    Raises `RequestError` for a duration under 4 s, a genre not in `GENRES`, or a metre other than 4/4, 3/4 and 6/8.
     """
     outline = sample_spec(seed, duration_s) if spec is None else spec
     outline = fit(outline, duration_s if duration_s is not None else outline.duration_s)
+    if outline.genre not in GENRES:
+        raise RequestError(
+            f"genre {outline.genre!r} is not one the composer knows: use one of {', '.join(GENRES)}.",
+            field="genre",
+            value=outline.genre,
+        )
     genre, metre = GENRES[outline.genre], METRES[outline.time_signature]
     rng = random.Random(seed * 2)
     harmony = plan_harmony(rng, outline, genre, metre)
@@ -119,10 +128,9 @@ def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -
         return dict.fromkeys(roles, True)
     absent = _ABSENT[kind]
     cast: dict[Role, bool] = {role: rng.random() >= absent[role] for role in roles}
-    sounding = [role for role in roles if cast[role] and role in ("chords", "pad", "arp")]
-    if not sounding:
-        harmonic = next((role for role in ("chords", "pad", "arp") if role in roles), roles[0])
-        cast[harmonic] = True
+    if not any(cast.get(role, False) for role in _HARMONIC):
+        rescuer: Role = next((role for role in _HARMONIC if role in roles), roles[0])
+        cast[rescuer] = True
     return cast
 
 
@@ -151,9 +159,9 @@ def _start_at_once(parts: dict[Role, list[Event]], metre: Metre) -> None:
     events = [(min(part), role) for role, part in parts.items() if part]
     if not events or min(events)[0].start < metre.beat:
         return
-    role = next(role for role in ROLES if role != "drums" and parts.get(role))
-    first = min(parts[role])
-    parts[role][parts[role].index(first)] = Event(0, max(first.length, metre.beat), first.pitches, first.level)
+    part = next((part for role, part in parts.items() if part and role != "drums"), min(parts.values()))
+    first = min(part)
+    part[part.index(first)] = Event(0, max(first.length, metre.beat), first.pitches, first.level)
 
 
 def _sections(spec: PieceSpec, metre: Metre) -> tuple[Section, ...]:
