@@ -4,6 +4,7 @@ import pytest
 import soundfile
 
 from partita.song.request import SongRequest
+from tests.fakes import FakeLoader
 
 
 def test_a_song_is_written_and_named_last(partita, home):
@@ -169,6 +170,16 @@ def test_ctrl_c_leaves_a_tidy_message_and_no_half_file(partita, home, renderer, 
     assert "Stopped" in answer.err
     assert list(home.rglob("*.*")) == []
     assert list((home.parent / "data").rglob("*.*")) == []
+
+
+def test_ctrl_c_while_loading_is_tidy_too(partita, home, monkeypatch):
+    def interrupt(self, part):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeLoader, "load", interrupt)
+    answer = partita("generate", "tone", "--duration", "1")
+    assert (answer.code, "Stopped" in answer.err) == (130, True)
+    assert list(home.rglob("*.*")) == []
 
 
 def test_plain_lines_tell_the_progress_where_there_is_no_terminal(partita):
