@@ -113,7 +113,8 @@ def report(
     """The table: median and best of a step, and of a song's share of the condition's keys and values."""
     print(machine())
     print(
-        f"{args.size} of {args.layers or 'all'} layers, {args.dtype}, {frames} frames ({args.seconds:g} s), condition of {args.condition} positions, "
+        f"{args.size} of {args.layers or 'all'} layers, {args.dtype}, {frames} frames ({args.seconds:g} s), "
+        f"condition of {args.condition} positions, "
         f"{args.steps} steps a song, {args.runs} songs in turn, {args.clock} time; "
         f"relative difference of the velocities {gap:.1e}"
     )
