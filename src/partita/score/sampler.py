@@ -25,7 +25,7 @@ from partita.score.types import Note, Role, Score, Track
 _VELOCITY_POWER = 1.7
 """Amplitude is (velocity / 127) to this power; the General MIDI recommendation is 2, softened for even mixes."""
 
-_ROLE_GAIN_DB: dict[Role, float] = {"drums": 0.0, "bass": -1.5, "chords": -4.0, "pad": -4.0, "arp": -3.0, "lead": 0.0}
+_ROLE_GAIN_DB: dict[Role, float] = {"drums": 0.0, "bass": -1.5, "chords": -2.5, "pad": -1.5, "arp": -1.5, "lead": 0.0}
 _ROOM_SEND: dict[Role, float] = {"drums": 0.10, "bass": 0.03, "chords": 0.20, "pad": 0.28, "arp": 0.28, "lead": 0.24}
 _HEADROOM_DB = -9.0
 

@@ -129,8 +129,7 @@ def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -
     absent = _ABSENT[kind]
     cast: dict[Role, bool] = {role: rng.random() >= absent[role] for role in roles}
     if not any(cast.get(role, False) for role in _HARMONIC):
-        rescuer: Role = next((role for role in _HARMONIC if role in roles), roles[0])
-        cast[rescuer] = True
+        cast.update({role: True for role in [*(role for role in _HARMONIC if role in roles), *roles][:1]})
     return cast
 
 
