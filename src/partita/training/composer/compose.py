@@ -129,7 +129,8 @@ def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -
     absent = _ABSENT[kind]
     cast: dict[Role, bool] = {role: rng.random() >= absent[role] for role in roles}
     if not any(cast.get(role, False) for role in _HARMONIC):
-        cast.update({role: True for role in [*(role for role in _HARMONIC if role in roles), *roles][:1]})
+        present: list[Role] = [role for role in _HARMONIC if role in cast]
+        cast[present[0] if present else roles[0]] = True
     return cast
 
 
