@@ -1,7 +1,7 @@
 """What makes a genre: tempo, metre, harmony, grooves, styles of playing, instruments and words for it.
 
-Pure data. Pattern names refer to `patterns`, programs to `partita.score.instruments`, chord tokens to
-`theory.build_chord`. A choice repeated in a tuple is that much more likely.
+Pure data, one entry a genre, hence the length. Pattern names refer to `patterns`, programs to
+`partita.score.instruments`, chord tokens to `theory.build_chord`. A choice repeated in a tuple is likelier.
 """
 
 from __future__ import annotations
