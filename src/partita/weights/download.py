@@ -107,7 +107,8 @@ def fetch_from(
     faults: list[str] = []
     for at, server in enumerate(servers):
         try:
-            _Fetch(server, caches, accept_changed, on_event, pause_s).all(missing_files(card, caches))
+            if absent := missing_files(card, caches):
+                _Fetch(server, caches, accept_changed, on_event, pause_s).all(absent)
             return
         except DownloadError as error:
             faults.append(f"{server.name}: {error}")

@@ -45,10 +45,13 @@ class RemoteFile:
 
 
 class Source(Protocol):
-    """A server of published files."""
+    """A server of published files. `name` is how messages call it, `token` what it is shown."""
 
-    name: str
-    token: str | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def token(self) -> str | None: ...
 
     def describe(self, repository: str, path: str) -> RemoteFile:
         """What the server says of one file.
@@ -125,8 +128,9 @@ class ModelScope:
         if repository not in self._listings:
             query = urllib.parse.urlencode({"Revision": _MODELSCOPE_REVISION, "Recursive": "True"})
             url = f"{self.endpoint.rstrip('/')}/api/v1/models/{repository}/repo/files?{query}"
+            answer = get(url, token=self.token)
             try:
-                files = json.loads(get(url, token=self.token))["Data"]["Files"]
+                files = json.loads(answer)["Data"]["Files"]
                 self._listings[repository] = {str(file["Path"]): file for file in files if file.get("Type") != "tree"}
             except (ValueError, KeyError, TypeError) as error:
                 raise DownloadError(f"{url} answers with something other than a list of files ({error!r}).") from None

@@ -60,7 +60,7 @@ class VerifyReport:
         return all(check.passed for check in self.checks) and all(file.verdict != "differs" for file in self.files)
 
     def text(self) -> str:
-        """The report in Markdown, without a path of this machine."""
+        """The report in Markdown. Paths of this machine appear in messages of failed checks alone."""
         lines = [f"### `partita verify {self.model}`: {'passed' if self.passed else 'FAILED'}", ""]
         lines += [", ".join(f"{name} {version}" for name, version in self.versions), ""]
         if self.files:

@@ -1,0 +1,125 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from partita.errors import RequestError
+from partita.models.acestep15.config import AceStepConfig
+from partita.models.acestep15.model import AceStepModel
+from partita.models.oobleck import OobleckConfig, OobleckVAE
+from partita.models.qwen3 import Qwen3, Qwen3Config
+from partita.weights.catalog import card, catalog, configuration, every_file, shared_files, total_bytes
+from partita.weights.skeleton import skeleton
+from partita.weights.tensors import expected_shapes
+
+MANIFESTS = Path(__file__).parents[3] / "shared" / "manifests"
+FAMILY = ("turbo", "turbo-shift1", "turbo-shift3", "turbo-continuous", "base", "sft", "xl-turbo", "xl-base", "xl-sft")
+
+
+def test_holds_the_whole_family_and_the_built_in_model() -> None:
+    assert {one.id for one in catalog()} >= {"built-in", *(f"ace-step-1.5-{variant}" for variant in FAMILY)}
+
+
+def test_every_name_means_one_model() -> None:
+    names = [name.casefold() for one in catalog() for name in (one.id, *one.aliases)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("variant", FAMILY)
+def test_finds_a_model_by_its_upstream_name_in_any_case(variant: str) -> None:
+    assert card(f" AceStep-v15-{variant}").id == f"ace-step-1.5-{variant}"
+
+
+def test_an_unknown_name_is_answered_with_close_ones_and_all_ids() -> None:
+    with pytest.raises(RequestError, match=r"Did you mean ace-step-1\.5-turbo") as raised:
+        card("ace-step-1.5-tubro")
+    assert raised.value.field == "model"
+    assert raised.value.value == "ace-step-1.5-tubro"
+    assert all(one.id in str(raised.value) for one in catalog())
+
+
+def test_reading_it_imports_no_torch() -> None:
+    modules = "partita.weights.catalog, partita.weights.inventory, partita.weights.download, partita.weights.verify"
+    code = f"import sys, {modules}; partita.weights.catalog.catalog(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("variant", "steps", "fixed", "shift", "shifts", "timesteps", "scale", "guided"),
+    [
+        ("turbo", 8, True, 3, (1, 2, 3), 20, 1, False),
+        ("turbo-shift1", 8, True, 1, (1, 2, 3), 20, 1, False),
+        ("turbo-shift3", 8, True, 3, (1, 2, 3), 20, 1, False),
+        ("turbo-continuous", 8, True, 3, (), 20, 1, False),
+        ("base", 50, False, 1, (), 0, 7, True),
+        ("sft", 50, False, 1, (), 200, 7, True),
+        ("xl-turbo", 8, False, 3, (), 20, 1, False),
+        ("xl-base", 50, False, 1, (), 200, 7, True),
+        ("xl-sft", 50, False, 1, (), 200, 7, True),
+    ],
+)
+def test_defaults_are_those_the_checkpoint_was_made_for(
+    variant: str,
+    steps: int,
+    fixed: bool,
+    shift: float,
+    shifts: tuple[float, ...],
+    timesteps: int,
+    scale: float,
+    guided: bool,
+) -> None:
+    sampling = card(f"ace-step-1.5-{variant}").sampling
+    assert (sampling.steps, sampling.fixed_steps, sampling.shift, sampling.shifts) == (steps, fixed, shift, shifts)
+    assert (sampling.max_timesteps, sampling.guidance_scale, sampling.guidance_supported) == (timesteps, scale, guided)
+
+
+def test_every_model_needs_its_own_files_and_the_shared_ones() -> None:
+    for one in catalog():
+        if one.family == "acestep-1.5":
+            names = {Path(entry.path).name for entry in one.files}
+            assert {"config.json", "silence_latent.pt"} <= names
+            assert [shared.folder for shared in shared_files(one)] == ["vae", "Qwen3-Embedding-0.6B"]
+            assert len(every_file(one)) == len(one.files) + 6
+            assert total_bytes(one) > 6e9
+
+
+def manifest(name: str) -> dict[str, tuple[int, ...]]:
+    path = MANIFESTS / f"{name}.json"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not on this machine")
+    return {key: tuple(shape) for key, (_, shape) in json.loads(path.read_text()).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("ace-step-1.5-turbo", "ace-step-1.5-2b"),
+        ("ace-step-1.5-base", "ace-step-1.5-2b"),
+        ("ace-step-1.5-xl", "ace-step-1.5-xl"),
+    ],
+)
+def test_a_network_of_the_listed_sizes_has_the_published_tensors(name: str, sizes: str) -> None:
+    with skeleton():
+        network = AceStepModel(AceStepConfig.from_json(configuration(sizes)))
+    assert expected_shapes(network) == manifest(name)
+
+
+def test_the_vae_of_the_listed_sizes_has_the_published_tensors() -> None:
+    with skeleton():
+        network = OobleckVAE(OobleckConfig.from_json(configuration("ace-step-1.5-vae")))
+    assert expected_shapes(network) == manifest("ace-step-1.5-vae")
+
+
+def test_the_text_encoder_of_the_listed_sizes_is_as_large_as_the_published_file() -> None:
+    with skeleton():
+        network = Qwen3(Qwen3Config.from_json(configuration("ace-step-1.5-text-encoder")))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in sorted(expected_shapes(network).items()):
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"))
+    assert 8 + len(text) + -len(text) % 8 + end == 1_191_586_416
