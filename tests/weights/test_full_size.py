@@ -35,7 +35,8 @@ folder, name, number_format, parts = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 loader = AceStep15Loader(locate(card(name), Caches(folder / "none", folder / "none"), folder), "cpu", number_format)
 loader.check()
 before, tensors, kept = megabytes(), {}, []
-prefixes = {"conditioner": "", "transformer": "decoder.", "audio_tokenizer": "tokenizer.", "audio_detokenizer": "detokenizer."}
+prefixes = {"conditioner": "", "transformer": "decoder."}
+prefixes |= {"audio_tokenizer": "tokenizer.", "audio_detokenizer": "detokenizer."}
 for part in parts:
     loaded = loader.load(part)
     kept.append(loaded)
