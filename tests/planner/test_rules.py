@@ -64,7 +64,7 @@ def test_the_same_seed_plans_the_same():
 
 
 @settings(max_examples=60)
-@given(st.floats(1, 600), st.integers(60, 180), st.sampled_from(("2/4", "3/4", "4/4", "6/8")), st.integers(0, 99999))
+@given(st.floats(1, 600), st.integers(60, 180), st.sampled_from(("3/4", "4/4", "6/8")), st.integers(0, 99999))
 def test_sections_fill_the_song_without_gaps_on_bar_lines(duration, bpm, metre, seed):
     plan = planned(seed, duration_s=duration, bpm=bpm, time_signature=metre)
     sections, bar_s = plan.sections, Grid(bpm, metre).bar_s

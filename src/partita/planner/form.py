@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from partita.score.types import SECTION_KINDS, Grid, SectionKind
+from partita.score.types import Grid, SectionKind
 from partita.song.plan import PlannedSection
 
 _TAG = re.compile(r"^\s*\[([^\]\n]+)\]\s*$", re.M)
@@ -90,13 +90,12 @@ def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
     phrases = bars // PHRASE_BARS
     if phrases < 2:
         return [("verse", bars)]
-    verse, chorus, bridge, solo = SECTION_KINDS[1:5]
     middle: list[SectionKind] = []
     while len(middle) < phrases:
-        middle += [verse, verse, chorus, chorus]
+        middle.extend(("verse", "verse", "chorus", "chorus"))
         if len(middle) in (8, 20):
-            middle += [bridge if random.random() < 0.5 else solo]
-    kinds: list[SectionKind] = middle[:phrases]
+            middle.append("bridge" if random.random() < 0.5 else "solo")
+    kinds = middle[:phrases]
     if phrases == 2:
         kinds = ["verse", "chorus"]
     if phrases >= 4:
