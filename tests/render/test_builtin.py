@@ -1,4 +1,4 @@
-"""The built-in renderer on a tiny random network: lengths, seeds, instruments, windows. The bench measures the music."""
+"""The built-in renderer on a tiny random network: lengths, seeds, instruments, windows. The bench weighs the music."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ def test_tempo_metre_and_key_are_the_request_s(parts: OneModel) -> None:
 def test_instruments_are_some_of_each_role_s_own(parts: OneModel) -> None:
     model, tokens = parts.model.model, parts.model.tokens
     with torch.no_grad():
-        condition = model.encode_text(*tokens(["slow piano"]))
-        choices = [choose_programs(model, condition, seed) for seed in range(40)]
+        logits = model.orchestrator(*tokens(["slow piano"]))
+        choices = [choose_programs(logits, seed) for seed in range(40)]
     for chosen in choices:
         assert chosen
         assert all(program in programs_for(role) for role, program in chosen.items())

@@ -44,7 +44,7 @@ class _Layer(nn.Module):
 
 
 class ScoreTextEncoder(nn.Module):
-    """Token states of a text, and their mean as one vector for the whole text."""
+    """Token states of a text."""
 
     def __init__(self, config: ScoreTextConfig) -> None:
         super().__init__()
@@ -54,11 +54,10 @@ class ScoreTextEncoder(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         self.norm = nn.RMSNorm(config.width, eps=1e-6)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """States `[B, S, width]`, zero where `mask` `[B, S]` (bool) is false, and the mean state `[B, width]`."""
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """States `[B, S, width]`, zero where `mask` `[B, S]` (bool) is false."""
         x = self.embed_tokens(tokens) + self.positions(torch.arange(tokens.shape[1], device=tokens.device))
         allowed = mask[:, None, None, :]
         for layer in self.layers:
             x = layer(x, allowed)
-        states = self.norm(x) * mask[..., None]
-        return states, states.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return self.norm(x) * mask[..., None]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from partita.errors import ModelError, RequestError
-from partita.models.score_model import ScoreModel, TextCondition
+from partita.models.score_model import Orchestration, ScoreModel, TextCondition
 from partita.render.protocol import (
     AudioChunk,
     LatentsReady,
@@ -87,9 +87,8 @@ def prompt_of(plan: Plan, outline: Outline) -> str:
     )
 
 
-def choose_programs(model: ScoreModel, condition: TextCondition, seed: int) -> dict[Role, int]:
+def choose_programs(logits: Orchestration, seed: int) -> dict[Role, int]:
     """Which roles play and with which General MIDI program, drawn from what the text makes likely."""
-    logits = model.orchestrate(condition)
     presence = torch.sigmoid(logits.presence[0].float() / PRESENCE_TEMPERATURE).tolist()
     draws = uniforms(seed, 2 * len(ROLES), Stream.ORCHESTRATION).tolist()
     chosen: dict[Role, int] = {}
@@ -142,7 +141,7 @@ class BuiltInRenderer:
             tokens, mask = part.tokens([prompt_of(plan, outline)])
             device = model.null_condition.device
             condition = model.encode_text(tokens.to(device), mask.to(device))
-            programs = choose_programs(model, condition, seed)
+            programs = choose_programs(model.orchestrator(tokens.to(device), mask.to(device)), seed)
             if latents is None:
                 yield StageStarted("sample")
                 writing = _Writing(model, condition, outline, programs, resolved, seed)

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from partita.score.codec import CHANNELS, CHORD_ROLES, LAYOUT, MONO_ROLES, MUSIC_CHANNELS, OFFSET_GROUPS, silence
-from partita.score.codec import ONSET_THRESHOLD as ONSET
+from partita.score.codec import (
+    CHANNELS,
+    CHORD_ROLES,
+    LAYOUT,
+    MONO_ROLES,
+    MUSIC_CHANNELS,
+    OFFSET_GROUPS,
+    ONSET_THRESHOLD as ONSET,
+    silence,
+)
 from partita.score.types import ROLES, Role
 
 
@@ -46,6 +54,6 @@ def lay_context(latents: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 def _has_onset(latents: np.ndarray, role: Role) -> np.ndarray:
     if role == "drums":
-        return (latents[:, LAYOUT.drums] > ONSET).any(axis=1)
+        return latents[:, LAYOUT.drums].max(axis=1) > ONSET
     span = LAYOUT.mono[role] if role in MONO_ROLES else LAYOUT.chords[role]
     return latents[:, span.start] > ONSET

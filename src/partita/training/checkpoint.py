@@ -33,7 +33,7 @@ def save_checkpoint(
     """Write a checkpoint; `values` is JSON and comes back from `load_checkpoint` (step, elapsed time, settings)."""
     tensors = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     tensors |= {f"mean.{name}": weight for name, weight in mean.weights.items()}
-    names = [name for name, _ in model.named_parameters()]
+    names = _trained(model)
     state = optimizer.state_dict()
     for index, entries in state["state"].items():
         tensors |= {f"optimizer.{names[index]}.{key}": torch.as_tensor(value) for key, value in entries.items()}
@@ -77,7 +77,7 @@ def load_checkpoint(
             for key, value in tensors.items()
             if key.startswith(f"optimizer.{name}.") and "." not in key.removeprefix(f"optimizer.{name}.")
         }
-        for index, name in enumerate(parameters)
+        for index, name in enumerate(_trained(model))
     }
     state["state"] = {index: entries for index, entries in state["state"].items() if entries}
     optimizer.load_state_dict(state)
@@ -95,6 +95,11 @@ def load_mean(directory: Path, model: nn.Module) -> None:
 def checkpoint_values(directory: Path) -> dict[str, Any]:
     """The JSON part of a checkpoint."""
     return json.loads((directory / _VALUES).read_text())
+
+
+def _trained(model: nn.Module) -> list[str]:
+    """Names of the parameters that the optimiser has, in its order."""
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def _read(directory: Path) -> dict[str, Tensor]:

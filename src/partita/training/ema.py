@@ -29,8 +29,8 @@ class WeightMean:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         parameters = dict(model.named_parameters())
-        names = list(self.weights)
-        torch._foreach_lerp_([self.weights[n] for n in names], [parameters[n].float() for n in names], 1.0 - decay)
+        for name, weight in self.weights.items():
+            weight.lerp_(parameters[name].float(), 1.0 - decay)
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:

@@ -1,8 +1,8 @@
 """Train the built-in model: `python -m partita.training.train --out runs/built-in --minutes 75 --workers 2`.
 
 Flow matching as ACE-Step 1.5 does it: x_t = t noise + (1 - t) x_0, the network predicts v = noise - x_0, t is the
-larger of two logistic-normal draws. Beside it a small loss teaches the head that picks instruments. Every step draws
-its data and its random numbers from its own number, so a resumed run takes the same steps as one that never stopped.
+larger of two logistic-normal draws. Every step draws its data and its random numbers from its own number, so a resumed
+run takes the same steps as one that never stopped. What picks the instruments is learned first, in seconds.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from partita.errors import RequestError
-from partita.models.score_model import Orchestration, ScoreModel, ScoreModelConfig
+from partita.models.score_model import ScoreModel, ScoreModelConfig
 from partita.text.score_tokens import ScoreTokens
 from partita.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from partita.training.corpus import HELD_OUT_SEEDS, TRAINING_SEEDS, Batch, Corpus, build, captions_of
 from partita.training.ema import WeightMean
 from partita.training.log import RunLog, plot_log
+from partita.training.orchestrate import train_orchestrator
 from partita.training.parallel import Team, join, leave
 from partita.training.tokens import train_tokenizer
 
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 
 TIME_MEAN, TIME_DEVIATION = -0.4, 1.0  # of ACE-Step 1.5's training configuration
 KEPT_WEIGHT = 0.1  # of channels that are given: copying them is easy and is not what is to be learned
-ORCHESTRATION_WEIGHT = 0.1
 HELD_OUT_BATCHES = 3
 HELD_OUT_BATCH_SEED = 1
 
@@ -91,17 +90,10 @@ def flow_loss(velocity: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
     return (weight * (velocity.float() - wanted).square()).sum() / weight.sum()
 
 
-def orchestration_loss(logits: Orchestration, programs: Tensor) -> Tensor:
-    """Cross entropy of which roles play, and of the programs of those that do; `programs` `[B, 6]`, -1 where absent."""
-    presence = F.binary_cross_entropy_with_logits(logits.presence.float(), (programs >= 0).float())
-    choice = F.cross_entropy(logits.programs.float().flatten(0, 1), programs.flatten().long(), ignore_index=-1)
-    return presence + choice
-
-
-def batch_losses(
+def batch_loss(
     model: ScoreModel, tokens: ScoreTokens, batch: Batch, generator: torch.Generator, settings: TrainSettings
-) -> tuple[Tensor, Tensor]:
-    """Flow loss and orchestration loss of one batch; all random numbers come from `generator` (a CPU one)."""
+) -> Tensor:
+    """Flow loss of one batch; all random numbers come from `generator` (a CPU one)."""
     device = torch.device(settings.device)
     clean = torch.from_numpy(batch.latents)
     noise = torch.randn(clean.shape, generator=generator)
@@ -111,11 +103,9 @@ def batch_losses(
     context = torch.from_numpy(batch.context).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.number_format == "bfloat16"):
         condition = model.encode_text(ids.to(device), mask.to(device))
-        orchestration = model.orchestrate(condition)
         condition = model.drop_text(condition, torch.from_numpy(batch.drop_text).to(device))
         velocity = model(noisy.to(device), t.to(device), condition, context)
-    flow = flow_loss(velocity, (noise - clean).to(device), context[..., clean.shape[-1] :])
-    return flow, orchestration_loss(orchestration, torch.from_numpy(batch.programs).to(device))
+    return flow_loss(velocity, (noise - clean).to(device), context[..., clean.shape[-1] :])
 
 
 @torch.no_grad()
@@ -129,7 +119,7 @@ def initialise(model: ScoreModel) -> None:
     for embedding in (model.dit.time_embed, model.dit.time_embed_r):
         embedding.time_proj.weight.mul_(0.1)
         embedding.time_proj.bias.zero_()
-    for parameter in (*model.dit.proj_out.parameters(), *model.orchestration.parameters()):
+    for parameter in model.dit.proj_out.parameters():
         parameter.zero_()
     for table in (model.text.embed_tokens, model.text.positions):
         table.weight.normal_(0.0, 0.3)
@@ -155,8 +145,10 @@ class Run:
         self.model = ScoreModel(config).to(settings.device)
         self.mean = WeightMean(self.model, settings.mean_decay)
         initialise(self.model)
+        train_orchestrator(self.model.orchestrator, tokens, corpus, seed=settings.seed)
+        self.model.orchestrator.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=settings.learning_rate,
             betas=(0.9, 0.95),
             weight_decay=settings.weight_decay,
@@ -195,9 +187,9 @@ class Run:
         share = settings.batch_size // self.team.size
         batch = self.corpus.batch(number, share, seed=settings.seed, drop_text=settings.drop_text)
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + number)
-        flow, orchestration = batch_losses(self.model, self.tokens, batch, generator, settings)
+        loss = batch_loss(self.model, self.tokens, batch, generator, settings)
         self.optimizer.zero_grad(set_to_none=True)
-        (flow + ORCHESTRATION_WEIGHT * orchestration).backward()
+        loss.backward()
         # The leader's clock is everyone's, so that all take the same learning rate; who wants to stop, stops all.
         clock = self.elapsed_s if self.team.leads else 0.0
         elapsed_s, stops = self.team.average(self.model.parameters(), [clock, float(self.stop)])
@@ -211,30 +203,24 @@ class Run:
         self.step += 1
         self.over = stops > 0 or settings.progress(self.step, elapsed_s) >= 1.0
         return {
-            "loss": float(flow.detach()),
-            "orchestration_loss": float(orchestration.detach()),
+            "loss": float(loss.detach()),
             "gradient_norm": float(norm),
             "learning_rate": rate,
         }
 
     @torch.no_grad()
-    def held_out_losses(self) -> dict[str, float]:
-        """Losses of the mean weights on the same few batches of pieces that are never trained on."""
+    def held_out_loss(self) -> float:
+        """Loss of the mean weights on the same few batches of pieces that are never trained on."""
         kept = {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
         self.mean.copy_to(self.model)
-        flows, orchestrations = [], []
+        losses = []
         for number in range(HELD_OUT_BATCHES):
             batch = self.held_out.batch(number, self.settings.batch_size, seed=HELD_OUT_BATCH_SEED, drop_text=0.0)
             generator = torch.Generator().manual_seed(number)
-            flow, orchestration = batch_losses(self.model, self.tokens, batch, generator, self.settings)
-            flows.append(float(flow))
-            orchestrations.append(float(orchestration))
+            losses.append(float(batch_loss(self.model, self.tokens, batch, generator, self.settings)))
         for name, parameter in self.model.named_parameters():
             parameter.copy_(kept[name])
-        return {
-            "held_out_loss": sum(flows) / len(flows),
-            "held_out_orchestration_loss": sum(orchestrations) / len(orchestrations),
-        }
+        return sum(losses) / len(losses)
 
     def train(self) -> None:
         """Step until the run is over or `stop` is set, with a checkpoint at the end in either case."""
@@ -250,13 +236,13 @@ class Run:
             if self.step % 10 == 0 or self.step == 1:
                 self.log.write(step=self.step, elapsed_s=self.elapsed_s, **values)
             if now - last_look >= self.settings.held_out_every_s:
-                self.log.write(step=self.step, elapsed_s=self.elapsed_s, **self.held_out_losses())
+                self.log.write(step=self.step, elapsed_s=self.elapsed_s, held_out_loss=self.held_out_loss())
                 last_look = now
             if now - last_save >= self.settings.checkpoint_every_s:
                 self.save()
                 last_save = now
         if self.team.leads:
-            self.log.write(step=self.step, elapsed_s=self.elapsed_s, **self.held_out_losses())
+            self.log.write(step=self.step, elapsed_s=self.elapsed_s, held_out_loss=self.held_out_loss())
             self.save()
 
 
