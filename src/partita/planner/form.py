@@ -95,7 +95,7 @@ def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
         middle.extend(("verse", "verse", "chorus", "chorus"))
         if len(middle) in (8, 20):
             middle.append("bridge" if random.random() < 0.5 else "solo")
-    kinds = middle[:phrases]
+    kinds: list[SectionKind] = middle[:phrases]
     if phrases == 2:
         kinds = ["verse", "chorus"]
     if phrases >= 4:
