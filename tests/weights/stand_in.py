@@ -46,9 +46,10 @@ class StandIn:
         return f"http://127.0.0.1:{self.port}"
 
     def bodies(self, name: str) -> list[str | None]:
-        """The Range header of every GET of a file's content."""
+        """The Range header of every GET of the content of a file that is stored apart."""
         wanted = urllib.parse.quote(name.split("/")[-1])
-        return [one.headers["Range"] for one in self.seen if one.method == "GET" and one.path.endswith(wanted)]
+        gets = [one for one in self.seen if one.method == "GET" and one.path.startswith(("/stored/", "/api/"))]
+        return [one.headers["Range"] for one in gets if one.path.endswith(wanted)]
 
 
 class _Handler(BaseHTTPRequestHandler):

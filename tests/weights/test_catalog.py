@@ -11,6 +11,8 @@ from partita.models.acestep15.config import AceStepConfig
 from partita.models.acestep15.model import AceStepModel
 from partita.models.oobleck import OobleckConfig, OobleckVAE
 from partita.models.qwen3 import Qwen3, Qwen3Config
+from partita.song.request import Sampling, SongRequest
+from partita.song.resolve import resolve
 from partita.weights.catalog import card, catalog, configuration, every_file, shared_files, total_bytes
 from partita.weights.skeleton import skeleton
 from partita.weights.tensors import expected_shapes
@@ -74,6 +76,20 @@ def test_defaults_are_those_the_checkpoint_was_made_for(
     sampling = card(f"ace-step-1.5-{variant}").sampling
     assert (sampling.steps, sampling.fixed_steps, sampling.shift, sampling.shifts) == (steps, fixed, shift, shifts)
     assert (sampling.max_timesteps, sampling.guidance_scale, sampling.guidance_supported) == (timesteps, scale, guided)
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.4, 5.0])
+def test_the_continuous_turbo_takes_any_shift_it_was_made_for(shift: float) -> None:
+    request = SongRequest(caption="a", sampling=Sampling(shift=shift))
+    assert resolve(request, card("ace-step-1.5-turbo-continuous")).sampling.shift == shift
+
+
+@pytest.mark.parametrize("shift", [0.9, 5.1])
+def test_the_continuous_turbo_refuses_other_shifts(shift: float) -> None:
+    request = SongRequest(caption="a", sampling=Sampling(shift=shift))
+    with pytest.raises(RequestError, match="takes shifts from 1 to 5") as raised:
+        resolve(request, card("ace-step-1.5-turbo-continuous"))
+    assert raised.value.field == "sampling.shift"
 
 
 def test_every_model_needs_its_own_files_and_the_shared_ones() -> None:

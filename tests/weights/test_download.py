@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import json
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -304,6 +305,26 @@ def test_where_no_source_works_all_are_named(caches: Caches) -> None:
     nobody = [HuggingFace(caches, "http://127.0.0.1:9"), ModelScope(caches, "http://127.0.0.1:9")]
     with pytest.raises(DownloadError, match=r"Hugging Face: .*ModelScope: "):
         fetch_from(nobody, small_card(), caches, pause_s=0)
+
+
+def test_two_programs_do_not_write_one_file_at_once(server: StandIn, source: Source, caches: Caches) -> None:
+    server.break_after[f"{REPOSITORY}/model.safetensors"] = [1000] * 3
+    faults: list[Exception] = []
+
+    def fetch_it() -> None:
+        try:
+            run(source, caches)
+        except DownloadError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=fetch_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert content(caches) == BIG
+    assert len([value for value in server.bodies("model.safetensors") if value is None]) == 1
 
 
 def test_offline_names_what_is_missing(caches: Caches) -> None:

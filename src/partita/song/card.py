@@ -64,6 +64,9 @@ class SamplingDefaults(_Value):
     shifts: tuple[float, ...] = Field(
         default=(), description="The only shifts the sampler has; empty where any is fine."
     )
+    shift_range: tuple[float, float] | None = Field(
+        default=None, description="Least and greatest shift the checkpoint was made for."
+    )
     max_timesteps: int = Field(default=20, description="Longest list of custom timesteps; 0 where there are none.")
     guidance_scale: float = Field(description="1 where the checkpoint runs without guidance.")
     guidance_supported: bool

@@ -183,6 +183,11 @@ def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> Res
             )
         warnings.append(f"shift {shift:g} is rounded to {nearest:g}, as the original does.")
         shift = nearest
+    if defaults.shift_range and not defaults.shift_range[0] <= shift <= defaults.shift_range[1]:
+        low, high = defaults.shift_range
+        raise RequestError(
+            f"{card.id} takes shifts from {low:g} to {high:g}, not {shift:g}.", field="sampling.shift", value=shift
+        )
     if asked.timesteps is not None:
         _check_timesteps(asked.timesteps, card)
         if asked.steps is not None or asked.shift is not None:

@@ -31,7 +31,7 @@ def card(name: str) -> ModelCard:
         if wanted in (one.id.casefold(), *(alias.casefold() for alias in one.aliases)):
             return one
     names = [spelling for one in catalog() for spelling in (one.id, *one.aliases)]
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.45)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise RequestError(
         f"There is no model {name!r}.{hint} Models: {', '.join(one.id for one in catalog())}.",

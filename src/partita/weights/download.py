@@ -6,10 +6,11 @@ It decides what to fetch, from where and in which order, and checks sizes and di
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -257,8 +258,10 @@ class _Fetch:
     @contextmanager
     def _alone(self, entry: FileEntry, remote: RemoteFile) -> Iterator[None]:
         """Two programs that append to one file would spoil it; the second waits for the first."""
-        remote.partial.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(remote.partial.with_name(f"{remote.partial.name}.lock"))
+        locks = self._caches.own / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(str(remote.partial.absolute()).encode()).hexdigest()[:32]
+        lock = FileLock(locks / f"{name}.lock")  # left behind: a lock that is deleted can be held twice
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -268,8 +271,6 @@ class _Fetch:
             yield
         finally:
             lock.release()
-            with suppress(OSError):
-                Path(lock.lock_file).unlink(missing_ok=True)
 
     def _check(self, entry: FileEntry, remote: RemoteFile) -> None:
         expected = [remote.digest] if remote.digest else []
