@@ -24,6 +24,11 @@ def test_nothing_is_overwritten_unasked(partita, home):
     assert "--overwrite" in again.err
 
 
+def test_the_suffix_of_the_output_decides_the_format(partita, home):
+    assert partita("generate", "tone", "--duration", "1", "--output", "tone.WAV").code == 0
+    assert soundfile.info(home / "tone.WAV").format == "WAV"
+
+
 def test_json_is_one_object_and_nothing_else(partita):
     answer = partita("generate", "tone", "--duration", "1", "--count", "2", "--seed", "3", "--json")
     assert [song["record"]["request"]["seeds"] for song in answer.json["songs"]] == [[3], [4]]
@@ -126,7 +131,8 @@ def test_flags_reach_the_record(partita):
         (["generate", "x", "--language", "klingon"], "yue"),
         (["generate", "x", "--format", "midi"], "format"),
         (["generate", "x", "--lyrics", "missing.txt"], "missing.txt"),
-        (["generate", "x", "--output", "song.mp3"], ".flac"),
+        (["generate", "x", "--output", "song.mp3", "--format", "flac"], ".flac"),
+        (["generate", "x", "--output", "song.xyz"], ".flac"),
         (["generate", "x", "--midi", "a.mid", "--model", "ace-step-1.5-turbo"], "score"),
         (["generate", "x", "--nonsense"], "--nonsense"),
         (["sing"], "generate"),

@@ -16,6 +16,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from partita.audio.formats import SUFFIX
 from partita.errors import RequestError
 from partita.song.request import Output, Sampling, SongRequest
 
@@ -112,6 +113,11 @@ def build_request(
     groups["output"] |= {"stems": True} if stems else {}
     fields |= {group: _GROUPS[group](**values) for group, values in groups.items()}
     return SongRequest(**fields)
+
+
+def format_of(output: Path) -> str | None:
+    """The format that a file name's suffix stands for, or none."""
+    return next((name for name, suffix in SUFFIX.items() if suffix == output.suffix.lower()), None)
 
 
 def read_lyrics(source: str) -> str:

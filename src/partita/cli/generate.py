@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from partita.cli.common import json_flag, machine_flags, make_engine
-from partita.cli.flags import build_request, request_flags
+from partita.cli.flags import build_request, format_of, request_flags
 from partita.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FOLDER = Path("songs")
     "--output",
     "output_path",
     type=click.Path(path_type=Path),
-    help="File to write. Default: songs/CAPTION-SEED.SUFFIX.",
+    help="File to write; its suffix decides the format. Default: songs/CAPTION-SEED.SUFFIX.",
 )
 @click.option("--midi", type=click.Path(path_type=Path, dir_okay=False), help="Write the score to this MIDI file.")
 @click.option(
@@ -52,6 +52,8 @@ def command(
     **fields: Any,
 ) -> None:
     """Make a song from CAPTION, a description in words."""
+    if fields["output__format"] is None and output_path is not None:
+        fields["output__format"] = format_of(output_path)
     request = build_request(caption, lyrics, fields, midi=midi, stems=stems)
     settings = Settings.load()
     _check_before_work(request, settings, output_path, overwrite)
