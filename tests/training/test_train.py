@@ -21,7 +21,7 @@ from partita.training.log import plot_log, read_log
 from partita.training.orchestrate import orchestration_loss, train_orchestrator
 from partita.training.parallel import Team
 from partita.training.tokens import train_tokenizer
-from partita.training.train import KEPT_WEIGHT, Run, TrainSettings, draw_times, flow_loss
+from partita.training.train import KEPT_WEIGHT, Run, TrainSettings, draw_times, flow_loss, initialise
 from partita.weights.builtin import load_builtin
 
 TINY = ScoreModelConfig(
@@ -47,7 +47,9 @@ def new_run(out: Path, corpus: Corpus, config: ScoreModelConfig = TINY, **settin
     if not (out / "tokenizer.json").exists():
         train_tokenizer(captions_of(corpus), out / "tokenizer.json", config.text.vocab_size)
     tokens = ScoreTokens(out / "tokenizer.json", config.text.max_tokens)
-    return Run(out, TrainSettings(**chosen), config, corpus, corpus, tokens, Team())  # pyright: ignore[reportArgumentType]
+    run = Run(out, TrainSettings(**chosen), config, corpus, corpus, tokens, Team())  # pyright: ignore[reportArgumentType]
+    initialise(run.model)
+    return run
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ removed. The networks come from `parts`; sound comes from the score's sampler.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ from partita.text.score_prompt import score_prompt
 SAMPLE_RATE_HZ = 48_000
 WINDOW_FRAMES = 500  # 20 s, the longest that the model was trained on
 CONTINUED_FRAMES = 200  # 8 s of the window before
+SHORTEST_S = (
+    5.0  # the shortest that the model was trained on; what is shorter is the beginning of a song of this length
+)
 PRESENCE_TEMPERATURE = 0.5  # below 1: doubtful instruments follow the likelier side more often than not
 PROGRAM_TEMPERATURE = 0.7
 
@@ -60,6 +63,13 @@ class Outline:
     @property
     def frames(self) -> int:
         return frame_count(self.duration_s)
+
+    def at_least(self, duration_s: float) -> Outline:
+        """The same outline, its last section drawn out where it is shorter than `duration_s`."""
+        if self.duration_s >= duration_s:
+            return self
+        sections = (*self.sections[:-1], *(replace(last, end_s=duration_s) for last in self.sections[-1:]))
+        return replace(self, duration_s=duration_s, sections=sections)
 
     def empty_latents(self) -> np.ndarray:
         """Latents `[T, 64]` of the grid with no music on it."""
@@ -174,7 +184,8 @@ class _Writing:
         resolved: ResolvedRequest,
         seed: int,
     ) -> None:
-        self._model, self._outline, self._programs, self._seed = model, outline, programs, seed
+        self._model, self._programs, self._seed = model, programs, seed
+        self._frames, self._outline = outline.frames, outline.at_least(SHORTEST_S)
         sampling = resolved.sampling
         self._guidance = guidance_of(sampling.guidance, sampling.guidance_scale, sampling.guidance_interval)
         states = condition.states
@@ -186,11 +197,11 @@ class _Writing:
             if sampling.timesteps is None
             else verbatim_schedule(sampling.timesteps, torch.float32)
         )
-        self._latents = outline.empty_latents()
+        self._latents = self._outline.empty_latents()
 
     @property
     def latents(self) -> Tensor:
-        return torch.from_numpy(self._latents)
+        return torch.from_numpy(self._latents[: self._frames])
 
     def run(self) -> Iterator[StepDone]:
         windows = windows_of(self._outline.frames)

@@ -144,9 +144,7 @@ class Run:
         torch.manual_seed(settings.seed)
         self.model = ScoreModel(config).to(settings.device)
         self.mean = WeightMean(self.model, settings.mean_decay)
-        initialise(self.model)
-        train_orchestrator(self.model.orchestrator, tokens, corpus, seed=settings.seed)
-        self.model.orchestrator.requires_grad_(False)
+        self.model.orchestrator.requires_grad_(False)  # learned on its own, in `begin`
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=settings.learning_rate,
@@ -157,6 +155,14 @@ class Run:
         self.log = RunLog(out / "log.jsonl")
         self.step, self.elapsed_s = 0, 0.0
         self.stop = self.over = False
+
+    def begin(self) -> None:
+        """Start values for a run from nothing, and what picks the instruments."""
+        initialise(self.model)
+        orchestrator = self.model.orchestrator.requires_grad_(True)
+        train_orchestrator(orchestrator, self.tokens, self.corpus, seed=self.settings.seed)
+        orchestrator.requires_grad_(False)
+        self.mean = WeightMean(self.model, self.settings.mean_decay)
 
     @property
     def checkpoint(self) -> Path:
@@ -324,6 +330,8 @@ def run_worker(
     run = Run(out, settings, config, Corpus(corpus / "training"), Corpus(corpus / "held-out"), tokens, team)
     if resume:
         run.resume()
+    else:
+        run.begin()
 
     def ask_to_stop(signum: int, frame: FrameType | None) -> None:
         run.stop = True
