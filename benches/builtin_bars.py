@@ -33,7 +33,7 @@ from partita.score.codec import decode, encode
 from partita.score.keys import parse_key, scale_pitch_classes
 from partita.score.matching import note_f1
 from partita.score.sampler import play
-from partita.score.types import Score
+from partita.score.types import Role, Score
 from partita.song.request import SongRequest
 from partita.training.composer import Piece, caption, compose
 from partita.training.corpus import BENCH_SEEDS
@@ -186,7 +186,8 @@ def mel_db(samples: np.ndarray, bands: int = 96, window: int = 2048, hop: int = 
     """Mel power in dB, `[frames, bands]`, 30 Hz to 16 kHz."""
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (0, window)), window)[::hop]
     power = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) ** 2
-    edges = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + np.array([30, 16_000]) / 700)), bands + 2) / 2595) - 1)
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (30, 16_000))
+    edges = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(window, 1 / RATE_HZ)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
@@ -211,7 +212,7 @@ def codec_f1(asked: list[Prompt]) -> tuple[float, float]:
             score = prompt.piece.score
             latents = encode(score)
             noise = np.random.default_rng(prompt.seed).normal(0.0, deviation, latents.shape)
-            programs = {track.role: track.program for track in score.tracks}
+            programs: dict[Role, int] = {track.role: track.program for track in score.tracks}
             again.append(decode(latents + noise, score.grid, score.key, programs, duration_s=score.duration_s))
         results.append(note_f1(scores, again))
     return results[0], results[1]
