@@ -13,7 +13,7 @@ song: .venv/.ready-to-play
 	@.venv/bin/partita generate "mellow lofi beat with warm electric piano, 80 bpm, in D minor" --duration 20 --seed 7
 
 test: .venv/.ready-to-develop
-	.venv/bin/python -m pytest -m "not long"
+	.venv/bin/python -m pytest
 
 test-long: .venv/.ready-to-develop
 	.venv/bin/python -m pytest -m long --timeout 3600
