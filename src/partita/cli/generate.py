@@ -82,6 +82,7 @@ def _make_songs(
     from partita.cli.progress import ProgressView
     from partita.cli.summary import print_summary, song_json
     from partita.engine.events import Finished
+    from partita.engine.meter import StageMeter
     from partita.engine.save import save
     from partita.engine.targets import song_target
 
@@ -96,9 +97,12 @@ def _make_songs(
                 if isinstance(event, Finished):
                     song = event.song
         assert song is not None  # a run ends with Finished or raises
+        meter = StageMeter()
+        meter.enter("write")
         saved = save(song, target, engine.settings)
+        meter.enter(None)
         if as_json:
-            made.append(song_json(song, saved))
+            made.append(song_json(song, saved, meter.costs()))
         else:
-            print_summary(song, saved)
+            print_summary(song, saved, meter.costs())
     return made

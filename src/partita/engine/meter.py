@@ -20,9 +20,10 @@ class StageMeter:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
         self._peaks: dict[str, int] = {}
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, list[float]] = {}
         self._current: str | None = None
         self._since = 0.0
+        self._step_since = 0.0
 
     def enter(self, name: str | None) -> str | None:
         """Make `name` the current stage (none: stop) and return the one before it."""
@@ -32,18 +33,20 @@ class StageMeter:
             self._peaks[before] = max(self._peaks.get(before, 0), _peak_bytes())
         if name is not None and name != before:
             _forget_peak()
-        self._current, self._since = name, at
+        self._current, self._since, self._step_since = name, at, at
         return before
 
     def step(self) -> None:
-        """Count a step of the current stage."""
+        """A step of the current stage has ended."""
         if self._current is not None:
-            self._steps[self._current] = self._steps.get(self._current, 0) + 1
+            at = time.perf_counter()
+            self._steps.setdefault(self._current, []).append(at - self._step_since)
+            self._step_since = at
 
     def costs(self) -> tuple[StageCost, ...]:
         """Every stage in the order first entered."""
         return tuple(
-            StageCost(name, seconds, self._peaks[name], self._steps.get(name, 0))
+            StageCost(name, seconds, self._peaks[name], tuple(self._steps.get(name, ())))
             for name, seconds in self._seconds.items()
         )
 

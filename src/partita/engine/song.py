@@ -13,12 +13,15 @@ from partita.song.record import Record
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What one stage took. `peak_bytes` is the most memory this process held during it, mapped files included."""
+    """What one stage took. `peak_bytes` is the most memory this process held during it, mapped files included.
+
+    `steps_s` are the seconds of each of its steps, for stages that have steps.
+    """
 
     name: str
     seconds: float
     peak_bytes: int
-    steps: int = 0
+    steps_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
