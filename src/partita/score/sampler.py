@@ -2,8 +2,8 @@
 
 `play` gives the mix, `stems` each role alone; stems sum to the mix. The same score gives the same bytes: nothing is
 random but the room's noise, whose seed is fixed. Notes are rendered here rather than by symusic's synthesiser, which
-(0.4.5 to 0.5.9, with this font) ignores velocities and plays samples whose root is not middle C out of tune. Loudness is set elsewhere;
-the mix leaves headroom.
+(0.4.5 to 0.5.9, with this font) ignores velocities and plays samples whose root is not middle C out of tune. Loudness
+is set elsewhere; the mix leaves headroom.
 """
 
 from __future__ import annotations
