@@ -13,22 +13,22 @@ import pytest
 import torch
 
 from partita.errors import ModelError, RequestError
+from partita.models.score_caption import Likelihoods
 from partita.models.score_model import ScoreModel, ScoreModelConfig
-from partita.models.score_text import ScoreTextConfig
 from partita.planner.rules import RulePlanner
 from partita.render.builtin import (
     CONTINUED_FRAMES,
     SAMPLE_RATE_HZ,
     WINDOW_FRAMES,
     BuiltInRenderer,
-    choose_programs,
+    choose_cast,
     windows_of,
 )
 from partita.render.protocol import AudioChunk, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
-from partita.score.codec import CHANNELS, LAYOUT
+from partita.score.codec import CHANNELS, LAYOUT, ONSET_THRESHOLD
 from partita.score.grid import frame_count
 from partita.score.instruments import programs_for
-from partita.score.types import ROLES
+from partita.score.styles import STYLES
 from partita.song.request import Sampling, SongRequest
 from partita.song.resolve import resolve
 from partita.training.tokens import train_tokenizer
@@ -37,7 +37,8 @@ from partita.weights.catalog import card
 from tests.fakes import fake_runtime
 
 TINY = ScoreModelConfig(
-    text=ScoreTextConfig(vocab_size=300, width=32, layers=1, heads=2),
+    vocab_size=300,
+    condition_size=24,
     hidden_size=32,
     intermediate_size=48,
     layers=2,
@@ -50,7 +51,7 @@ TINY = ScoreModelConfig(
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model")
-    train_tokenizer(["slow piano", "fast drums"], directory / "made.json", TINY.text.vocab_size)
+    train_tokenizer(["slow piano", "fast drums"], directory / "made.json", TINY.vocab_size)
     torch.manual_seed(0)
     save_builtin(directory, ScoreModel(TINY), directory / "made.json", {})
     return directory
@@ -142,13 +143,35 @@ def test_tempo_metre_and_key_are_the_request_s(parts: OneModel) -> None:
 def test_instruments_are_some_of_each_role_s_own(parts: OneModel) -> None:
     model, tokens = parts.model.model, parts.model.tokens
     with torch.no_grad():
-        logits = model.orchestrator(*tokens(["slow piano"]))
-        choices = [choose_programs(logits, seed) for seed in range(40)]
-    for chosen in choices:
-        assert chosen
-        assert all(program in programs_for(role) for role, program in chosen.items())
-    assert len({tuple(chosen.items()) for chosen in choices}) > 10
-    assert list(choices[0]) == [role for role in ROLES if role in choices[0]]
+        heard = model.reader(*tokens(["slow piano"]))
+    casts = [choose_cast(heard, seed) for seed in range(40)]
+    for cast in casts:
+        assert cast.programs
+        assert all(program in programs_for(role) for role, program in cast.programs.items())
+    assert len({cast.numbers() for cast in casts}) > 10
+    assert casts[3] == choose_cast(heard, 3)
+
+
+def test_what_is_likely_is_chosen() -> None:
+    sure = Likelihoods(torch.zeros(1, 21), torch.zeros(1, 3), torch.full((1, 6), -40.0), torch.zeros(1, 6, 16))
+    sure.style[0, STYLES.index("reggae")] = 40.0
+    sure.energy[0, 2] = 40.0
+    sure.presence[0, [0, 5]] = 40.0
+    sure.programs[0, 5, programs_for("lead").index(73)] = 40.0
+    for seed in range(10):
+        cast = choose_cast(sure, seed)
+        assert (cast.style, cast.energy) == ("reggae", "high")
+        assert list(cast.programs) == ["drums", "lead"]
+        assert cast.programs["lead"] == 73
+
+
+def test_roles_that_do_not_play_stay_silent(parts: OneModel) -> None:
+    events = render(parts, duration_s=8.0)
+    score = next(event.score for event in events if isinstance(event, ScoreReady))
+    latents = latents_of(events).numpy()
+    silent = [role for role in LAYOUT.mono if score.track(role) is None]
+    for role in silent:
+        assert not (latents[:, LAYOUT.mono[role].start] > ONSET_THRESHOLD).any()
 
 
 @pytest.mark.parametrize("frames", [1, 25, 499, 500, 501, 800, 801, 2000, 15_000])

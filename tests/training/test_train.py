@@ -10,22 +10,23 @@ import torch
 from safetensors.torch import load_file
 
 from partita.errors import ModelError, RequestError
-from partita.models.score_model import Orchestration, Orchestrator, ScoreModelConfig
-from partita.models.score_text import ScoreTextConfig
+from partita.models.score_caption import CaptionReader, Likelihoods
+from partita.models.score_model import ScoreModelConfig
 from partita.text.score_tokens import ScoreTokens
 from partita.training.checkpoint import find_checkpoint
 from partita.training.corpus import Corpus, build, captions_of
 from partita.training.ema import WeightMean
 from partita.training.export import export
+from partita.training.listen import reading_loss, train_reader
 from partita.training.log import plot_log, read_log
-from partita.training.orchestrate import orchestration_loss, train_orchestrator
 from partita.training.parallel import Team
 from partita.training.tokens import train_tokenizer
 from partita.training.train import KEPT_WEIGHT, Run, TrainSettings, draw_times, flow_loss, initialise
 from partita.weights.builtin import load_builtin
 
 TINY = ScoreModelConfig(
-    text=ScoreTextConfig(vocab_size=512, width=32, layers=1, heads=2),
+    vocab_size=512,
+    condition_size=24,
     hidden_size=32,
     intermediate_size=48,
     layers=2,
@@ -45,8 +46,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def new_run(out: Path, corpus: Corpus, config: ScoreModelConfig = TINY, **settings: object) -> Run:
     chosen = {"steps": 6, "batch_size": 2, "warmup_steps": 2, "number_format": "float32"} | settings
     if not (out / "tokenizer.json").exists():
-        train_tokenizer(captions_of(corpus), out / "tokenizer.json", config.text.vocab_size)
-    tokens = ScoreTokens(out / "tokenizer.json", config.text.max_tokens)
+        train_tokenizer(captions_of(corpus), out / "tokenizer.json", config.vocab_size)
+    tokens = ScoreTokens(out / "tokenizer.json", config.max_tokens)
     run = Run(out, TrainSettings(**chosen), config, corpus, corpus, tokens, Team())  # pyright: ignore[reportArgumentType]
     initialise(run.model)
     return run
@@ -99,7 +100,7 @@ def test_asking_to_stop_saves_a_checkpoint(tmp_path: Path, corpus: Corpus) -> No
 
 def test_a_checkpoint_of_other_sizes_is_refused(tmp_path: Path, corpus: Corpus) -> None:
     new_run(tmp_path, corpus).save()
-    wider = ScoreModelConfig(text=TINY.text, hidden_size=48, layers=2, heads=2, key_value_heads=1, head_dim=16)
+    wider = ScoreModelConfig(vocab_size=512, hidden_size=48, layers=2, heads=2, key_value_heads=1, head_dim=16)
     with pytest.raises(ModelError, match="other sizes"):
         new_run(tmp_path, corpus, config=wider).resume()
 
@@ -132,25 +133,28 @@ def test_given_channels_weigh_little() -> None:
 
 
 def test_absent_roles_have_no_program_to_learn() -> None:
-    programs = torch.tensor([[3, -1, -1, -1, -1, -1]])
-    sure = torch.full((1, 6), -30.0)
-    sure[0, 0] = 30.0
-    choice = torch.zeros(1, 6, 16)
-    choice[0, 0, 3] = 30.0
-    assert float(orchestration_loss(Orchestration(sure, choice), programs)) == pytest.approx(0.0, abs=1e-6)
-    assert float(orchestration_loss(Orchestration(-sure, choice), programs)) > 1
+    casts = torch.tensor([[4, 1, 3, -1, -1, -1, -1, -1]])
+    heard = Likelihoods(torch.zeros(1, 21), torch.zeros(1, 3), torch.full((1, 6), -30.0), torch.zeros(1, 6, 16))
+    for logits, place in ((heard.style, 4), (heard.energy, 1), (heard.presence, 0), (heard.programs[:, 0], 3)):
+        logits[0, place] = 30.0
+    assert float(reading_loss(heard, casts)) == pytest.approx(0.0, abs=1e-6)
+    heard.programs[0, 1] = torch.randn(16)
+    assert float(reading_loss(heard, casts)) == pytest.approx(0.0, abs=1e-6)
+    heard.presence[0, 1] = 30.0
+    assert float(reading_loss(heard, casts)) > 1
 
 
-def test_the_orchestrator_learns_what_captions_say(tmp_path: Path, corpus: Corpus) -> None:
+def test_the_reader_learns_what_captions_say(tmp_path: Path, corpus: Corpus) -> None:
     train_tokenizer(captions_of(corpus), tmp_path / "tokenizer.json", 512)
     tokens = ScoreTokens(tmp_path / "tokenizer.json", 64)
-    orchestrator = Orchestrator(512)
-    train_orchestrator(orchestrator, tokens, corpus, seed=0, steps=40)
+    reader = CaptionReader(512)
+    train_reader(reader, tokens, corpus, seed=0, steps=40)
     prompts = [corpus.prompt(piece, np.random.default_rng(0)) for piece in range(len(corpus))]
     with torch.no_grad():
-        logits = orchestrator(*tokens(prompts))
-    present = torch.from_numpy(corpus.programs) >= 0
-    assert float(((logits.presence > 0) == present).float().mean()) > 0.85
+        heard = reader(*tokens(prompts))
+    casts = torch.from_numpy(corpus.casts)
+    assert float(((heard.presence > 0) == (casts[:, 2:] >= 0)).float().mean()) > 0.85
+    assert float((heard.style.argmax(-1) == casts[:, 0]).float().mean()) > 0.7
 
 
 def test_times_lie_between_music_and_noise_and_lean_to_noise() -> None:

@@ -1,34 +1,36 @@
-"""The built-in model: a text encoder, ACE-Step 1.5's transformer at a small size, and a linear picker of instruments.
+"""The built-in model: a reader of captions, and ACE-Step 1.5's transformer at a small size that writes for a cast.
 
-It holds the networks and says how they fit together; it knows nothing of notes, tokenizers, sampling or files.
-Shapes: latents `[B, T, 64]`, context `[B, T, 128]`, tokens `[B, S]`; R roles of at most P programs each.
+The reader says which style, energy and instruments a text asks for; a choice among them, the cast, is what the
+transformer is conditioned on. Knows nothing of notes, tokenizers, sampling or files.
+Shapes: latents `[B, T, 64]`, context `[B, T, 128]`, casts `[B, 8]` (style, energy, a program or -1 for each role).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from partita.models.acestep15.config import AceStepConfig
-from partita.models.acestep15.dit import DiT
-from partita.models.score_text import ScoreTextConfig, ScoreTextEncoder
+from partita.models.acestep15.dit import CrossCache, DiT
+from partita.models.score_caption import ENERGY_COUNT, PROGRAM_COUNT, ROLE_COUNT, STYLE_COUNT, CaptionReader
 
-ROLE_COUNT = 6
-PROGRAM_COUNT = 16
 LATENT_CHANNELS = 64
-PAIR_ROWS = 8192
-"""Rows of the orchestrator that pairs of tokens share."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreModelConfig:
-    """Sizes of the built-in model; the rest of the transformer's settings are ACE-Step 1.5's."""
+    """Sizes of the built-in model; the rest of the transformer's settings are ACE-Step 1.5's.
 
-    text: ScoreTextConfig = field(default_factory=ScoreTextConfig)
+    `max_tokens` is the longest text that is read; `vocab_size` the most tokens that the tokenizer may have.
+    """
+
+    vocab_size: int = 2048
+    max_tokens: int = 128
+    condition_size: int = 256
     hidden_size: int = 256
     intermediate_size: int = 768
     layers: int = 8
@@ -50,8 +52,8 @@ class ScoreModelConfig:
             layer_types=("full_attention",) * max(self.layers, 8),
             use_sliding_window=False,
             rope_theta=10_000.0,
-            encoder_hidden_size=self.text.width,
-            text_hidden_dim=self.text.width,
+            encoder_hidden_size=self.condition_size,
+            text_hidden_dim=self.condition_size,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -60,75 +62,45 @@ class ScoreModelConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ScoreModelConfig:
         """The inverse of `to_json`."""
-        return cls(**{**values, "text": ScoreTextConfig(**values["text"])})
+        return cls(**values)
 
 
-@dataclass(frozen=True, slots=True)
-class TextCondition:
-    """States `[B, S, width]`, and which of them are text `[B, S]` (bool)."""
+class CastEmbedding(nn.Module):
+    """A cast as eight condition states: style, energy, and what each role plays (row 0: it is absent)."""
 
-    states: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Orchestration:
-    """Logits that a role plays `[B, R]`, and of the program it plays `[B, R, P]`."""
-
-    presence: Tensor
-    programs: Tensor
-
-
-class Orchestrator(nn.Module):
-    """Which instruments a text asks for: a linear model of its tokens and of pairs of tokens next or next but one.
-
-    Pairs share `PAIR_ROWS` rows by hashing (Joulin et al., arXiv:1607.01759). Words such as "no drums" or "fretless
-    bass" decide here, not meaning, and a linear model learns them in seconds where a deep one took hours.
-    """
-
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.vocab_size = vocab_size
-        self.table = nn.Embedding(vocab_size + PAIR_ROWS, ROLE_COUNT * (1 + PROGRAM_COUNT))
-        self.bias = nn.Parameter(torch.zeros(ROLE_COUNT * (1 + PROGRAM_COUNT)))
+        self.style = nn.Embedding(STYLE_COUNT, width)
+        self.energy = nn.Embedding(ENERGY_COUNT, width)
+        self.players = nn.Embedding(ROLE_COUNT * (1 + PROGRAM_COUNT), width)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Orchestration:
-        """Logits for tokens `[B, S]`, of which those are text where `mask` `[B, S]` (bool) is true."""
-        logits = self.bias + (self.table(tokens) * mask[..., None]).sum(dim=1)
-        for distance in (1, 2):
-            first, second = tokens[:, :-distance], tokens[:, distance:]
-            rows = self.vocab_size + (first * 31 + second * 1009 + distance * 7919) % PAIR_ROWS
-            logits = logits + (self.table(rows) * mask[:, distance:, None]).sum(dim=1)
-        logits = logits.unflatten(-1, (ROLE_COUNT, 1 + PROGRAM_COUNT))
-        return Orchestration(logits[..., 0], logits[..., 1:])
+    def forward(self, casts: Tensor) -> Tensor:
+        """Casts `[B, 8]` to states `[B, 8, width]`."""
+        first_row = torch.arange(ROLE_COUNT, device=casts.device) * (1 + PROGRAM_COUNT)
+        players = self.players(first_row + casts[:, 2:] + 1)
+        return torch.cat([self.style(casts[:, :1]), self.energy(casts[:, 1:2]), players], dim=1)
 
 
 class ScoreModel(nn.Module):
-    """Text and context to the velocity of flow matching, and text to instruments."""
+    """Text to the likelihoods of a cast; a cast and context to the velocity of flow matching."""
 
     def __init__(self, config: ScoreModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.text = ScoreTextEncoder(config.text)
+        self.reader = CaptionReader(config.vocab_size)
+        self.cast = CastEmbedding(config.condition_size)
         self.dit = DiT(config.dit())
-        self.null_condition = nn.Parameter(torch.zeros(1, 1, config.text.width))
-        self.orchestrator = Orchestrator(config.text.vocab_size)
+        self.null_condition = nn.Parameter(torch.zeros(1, 1, config.condition_size))
 
-    def encode_text(self, tokens: Tensor, mask: Tensor) -> TextCondition:
-        """Read tokens `[B, S]`, of which those are text where `mask` `[B, S]` (bool) is true."""
-        return TextCondition(self.text(tokens, mask), mask)
+    def conditions(self, casts: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Condition states `[B, 8, width]` of casts `[B, 8]`; null ones where `drop` `[B]` (bool) is true."""
+        states = self.cast(casts)
+        if drop is None:
+            return states
+        return torch.where(drop[:, None, None], self.null_condition.to(states.dtype), states)
 
-    def drop_text(self, condition: TextCondition, drop: Tensor) -> TextCondition:
-        """The condition with the null condition in place of the texts that `drop` `[B]` (bool) selects."""
-        null = self.null_condition.to(condition.states.dtype)
-        return TextCondition(torch.where(drop[:, None, None], null, condition.states), condition.mask)
-
-    def forward(self, x: Tensor, t: Tensor, condition: TextCondition, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor | CrossCache, context: Tensor) -> Tensor:
         """Velocity `[B, T, 64]` at latents x and times t `[B]` in [0, 1], 1 being pure noise."""
-        velocity = self.dit(x, t, None, condition.states, context, mask_condition_padding=_unless_full(condition.mask))
+        velocity = self.dit(x, t, None, condition, context)
         assert isinstance(velocity, Tensor)  # attention maps were not asked for
         return velocity
-
-
-def _unless_full(mask: Tensor) -> Tensor | None:
-    return None if bool(mask.all()) else mask

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from partita.errors import ModelError, RequestError
-from partita.models.score_model import Orchestration, ScoreModel, TextCondition
+from partita.models.score_caption import Likelihoods
+from partita.models.score_model import ScoreModel
 from partita.render.protocol import (
     AudioChunk,
     LatentsReady,
@@ -36,6 +37,7 @@ from partita.score.context import lay_context
 from partita.score.grid import frame_count, lay_grid
 from partita.score.instruments import programs_for
 from partita.score.sampler import play
+from partita.score.styles import ENERGIES, STYLES, Cast
 from partita.score.types import ROLES, Grid, Role, Section
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
@@ -48,7 +50,7 @@ SHORTEST_S = (
     5.0  # the shortest that the model was trained on; what is shorter is the beginning of a song of this length
 )
 PRESENCE_TEMPERATURE = 0.5  # below 1: doubtful instruments follow the likelier side more often than not
-PROGRAM_TEMPERATURE = 0.7
+CHOICE_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def outline_of(plan: Plan) -> Outline:
 
 
 def prompt_of(plan: Plan, outline: Outline) -> str:
-    """What the text encoder reads for a plan."""
+    """What the reader of captions reads for a plan."""
     grid = outline.grid
     return score_prompt(
         plan.caption,
@@ -97,18 +99,24 @@ def prompt_of(plan: Plan, outline: Outline) -> str:
     )
 
 
-def choose_programs(logits: Orchestration, seed: int) -> dict[Role, int]:
-    """Which roles play and with which General MIDI program, drawn from what the text makes likely."""
-    presence = torch.sigmoid(logits.presence[0].float() / PRESENCE_TEMPERATURE).tolist()
-    draws = uniforms(seed, 2 * len(ROLES), Stream.ORCHESTRATION).tolist()
-    chosen: dict[Role, int] = {}
+def choose_cast(heard: Likelihoods, seed: int) -> Cast:
+    """Style, energy and instruments, drawn from what the text makes likely (`heard`, of one text)."""
+    draws = uniforms(seed, 2 + 2 * len(ROLES), Stream.ORCHESTRATION).tolist()
+    style = STYLES[_draw(heard.style[0], draws[0])]
+    energy = ENERGIES[_draw(heard.energy[0], draws[1])]
+    presence = torch.sigmoid(heard.presence[0].float() / PRESENCE_TEMPERATURE).tolist()
+    programs: dict[Role, int] = {}
     for index, role in enumerate(ROLES):
-        programs = programs_for(role)
-        odds = torch.softmax(logits.programs[0, index, : len(programs)].float() / PROGRAM_TEMPERATURE, dim=0)
-        if draws[index] < presence[index] or presence[index] == max(presence):
-            position = int(torch.searchsorted(odds.cumsum(0), draws[len(ROLES) + index]))
-            chosen[role] = programs[min(position, len(programs) - 1)]
-    return chosen
+        choices = programs_for(role)
+        plays, which = draws[2 + 2 * index : 4 + 2 * index]
+        if plays < presence[index] or presence[index] == max(presence):
+            programs[role] = choices[_draw(heard.programs[0, index, : len(choices)], which)]
+    return Cast(style, energy, programs)
+
+
+def _draw(logits: Tensor, draw: float) -> int:
+    odds = torch.softmax(logits.double() / CHOICE_TEMPERATURE, dim=0)
+    return min(int(torch.searchsorted(odds.cumsum(0), draw)), len(logits) - 1)
 
 
 def keep_absent(frames: int, playing: dict[Role, int]) -> np.ndarray:
@@ -150,11 +158,10 @@ class BuiltInRenderer:
             yield StageStarted("text")
             tokens, mask = part.tokens([prompt_of(plan, outline)])
             device = model.null_condition.device
-            condition = model.encode_text(tokens.to(device), mask.to(device))
-            programs = choose_programs(model.orchestrator(tokens.to(device), mask.to(device)), seed)
+            cast = choose_cast(model.reader(tokens.to(device), mask.to(device)), seed)
             if latents is None:
                 yield StageStarted("sample")
-                writing = _Writing(model, condition, outline, programs, resolved, seed)
+                writing = _Writing(model, outline, cast, resolved, seed)
                 yield from writing.run()
                 latents = writing.latents
             yield LatentsReady(latents)
@@ -162,7 +169,7 @@ class BuiltInRenderer:
             latents.numpy(),
             outline.grid,
             outline.key,
-            programs,
+            cast.programs,
             duration_s=outline.duration_s,
             sections=outline.sections,
         )
@@ -178,17 +185,17 @@ class _Writing:
     def __init__(
         self,
         model: ScoreModel,
-        condition: TextCondition,
         outline: Outline,
-        programs: dict[Role, int],
+        cast: Cast,
         resolved: ResolvedRequest,
         seed: int,
     ) -> None:
-        self._model, self._programs, self._seed = model, programs, seed
+        self._model, self._programs, self._seed = model, cast.programs, seed
         self._frames, self._outline = outline.frames, outline.at_least(SHORTEST_S)
         sampling = resolved.sampling
         self._guidance = guidance_of(sampling.guidance, sampling.guidance_scale, sampling.guidance_interval)
-        states = condition.states
+        casts = torch.tensor([cast.numbers()], device=model.null_condition.device)
+        states = model.conditions(casts)
         self._cache = model.dit.cross_cache(
             with_null(states, model.null_condition) if is_active(self._guidance) else states
         )
@@ -226,9 +233,7 @@ class _Writing:
         start = noise(self._seed, (len(context), CHANNELS), Stream.INITIAL, index)[None]
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
-            made = model.dit(x.to(like.dtype), t.to(like.dtype), None, self._cache, given)
-            assert isinstance(made, Tensor)  # attention maps were not asked for
-            return made.float()
+            return model(x.to(like.dtype), t.to(like.dtype), self._cache, given).float()
 
         state = State(start.to(like.device))
         for step in denoise(state, self._schedule, predict_with(velocity), guidance=self._guidance):

@@ -19,7 +19,7 @@ import numpy as np
 from partita.errors import RequestError
 from partita.score.codec import CHANNELS, encode
 from partita.score.context import lay_context
-from partita.score.instruments import programs_for
+from partita.score.styles import Cast
 from partita.score.types import ROLES
 from partita.text.score_prompt import score_prompt
 from partita.training.composer import caption, compose
@@ -54,7 +54,7 @@ def duration_of(seed: int) -> float:
 @dataclass(frozen=True, slots=True)
 class _Encoded:
     latents: np.ndarray
-    programs: list[int]
+    cast: tuple[int, ...]
     captions: list[str]
     plan: dict[str, Any]
 
@@ -62,10 +62,7 @@ class _Encoded:
 def _encode_seed(seed: int) -> _Encoded:
     piece = compose(seed, duration_s=duration_of(seed))
     score = piece.score
-    programs = []
-    for role in ROLES:
-        track = score.track(role)
-        programs.append(-1 if track is None else programs_for(role).index(track.program))
+    cast = Cast(piece.spec.genre, piece.spec.energy, {track.role: track.program for track in score.tracks})
     captions = [caption(piece, seed * CAPTIONS_PER_PIECE + number) for number in range(CAPTIONS_PER_PIECE)]
     plan = {
         "bpm": score.grid.bpm,
@@ -73,7 +70,7 @@ def _encode_seed(seed: int) -> _Encoded:
         "key": score.key,
         "duration_s": score.duration_s,
     }
-    return _Encoded(encode(score).astype(np.float16), programs, captions, plan)
+    return _Encoded(encode(score).astype(np.float16), cast.numbers(), captions, plan)
 
 
 def build(directory: Path, seeds: range, workers: int = 2) -> None:
@@ -88,7 +85,7 @@ def build(directory: Path, seeds: range, workers: int = 2) -> None:
             f"Seeds {seeds.start}..{seeds.stop} lie in neither {TRAINING_SEEDS} nor {HELD_OUT_SEEDS}.", value=seeds
         )
     directory.mkdir(parents=True, exist_ok=True)
-    starts, programs = [0], []
+    starts, casts = [0], []
     # Fork is not everywhere, and torch's threads do not survive it.
     with (
         multiprocessing.get_context("spawn").Pool(workers) as pool,
@@ -98,24 +95,23 @@ def build(directory: Path, seeds: range, workers: int = 2) -> None:
         for seed, one in zip(seeds, pool.imap(_encode_seed, seeds, chunksize=16), strict=True):
             latents.write(one.latents.tobytes())
             starts.append(starts[-1] + len(one.latents))
-            programs.append(one.programs)
+            casts.append(one.cast)
             pieces.write(json.dumps({"seed": seed, "captions": one.captions, "plan": one.plan}) + "\n")
-    np.savez(directory / "index.npz", starts=np.array(starts), programs=np.array(programs, dtype=np.int8))
+    np.savez(directory / "index.npz", starts=np.array(starts), casts=np.array(casts, dtype=np.int8))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """B windows of T frames.
 
-    latents `[B, T, 64]`, context `[B, T, 128]` (source and mask), prompts B texts, programs `[B, 6]` (index into
-    `programs_for`, -1 where the role is absent), drop_text `[B]` (bool: classifier-free guidance's null condition).
+    latents `[B, T, 64]`, context `[B, T, 128]` (source and mask), casts `[B, 8]` (`Cast.numbers`), drop `[B]` (bool:
+    classifier-free guidance's null condition).
     """
 
     latents: np.ndarray
     context: np.ndarray
-    prompts: list[str]
-    programs: np.ndarray
-    drop_text: np.ndarray
+    casts: np.ndarray
+    drop: np.ndarray
 
 
 class Corpus:
@@ -126,7 +122,7 @@ class Corpus:
         if not index_path.exists():
             raise RequestError(f"There is no corpus at {directory}; build one first.", value=directory)
         index = np.load(index_path)
-        self._starts, self.programs = index["starts"], index["programs"]
+        self._starts, self.casts = index["starts"], index["casts"]
         self._latents = np.memmap(directory / "latents.f16", dtype=np.float16, mode="r").reshape(-1, CHANNELS)
         self.pieces = [json.loads(line) for line in (directory / "pieces.jsonl").read_text().splitlines()]
         self._lengths = np.diff(self._starts)
@@ -147,7 +143,7 @@ class Corpus:
             return text
         return score_prompt("" if chance < 0.15 else text, **entry["plan"])
 
-    def batch(self, number: int, size: int, *, seed: int = 0, drop_text: float = 0.15) -> Batch:
+    def batch(self, number: int, size: int, *, seed: int = 0, drop: float = 0.15) -> Batch:
         """Batch `number` of the endless sequence that `seed` names."""
         rng = np.random.default_rng([seed, number])
         shares, lengths = zip(*WINDOWS, strict=True)
@@ -159,17 +155,14 @@ class Corpus:
         chosen = rng.choice(long_enough, size=size)
         if len(whole_pieces):
             chosen = np.where(rng.random(size) < 0.5, rng.choice(whole_pieces, size=size), chosen)
-        windows, contexts, prompts = [], [], []
+        windows, contexts = [], []
         for piece in chosen:
             latents = self.latents(piece)
             first = _window_start(len(latents) - frames, rng)
             window = latents[first : first + frames].astype(np.float32)
             windows.append(window)
-            contexts.append(lay_context(window, draw_keep(self.programs[piece] >= 0, frames, first > 0, rng)))
-            prompts.append(self.prompt(piece, rng))
-        return Batch(
-            np.stack(windows), np.stack(contexts), prompts, self.programs[chosen], rng.random(size) < drop_text
-        )
+            contexts.append(lay_context(window, draw_keep(self.casts[piece, 2:] >= 0, frames, first > 0, rng)))
+        return Batch(np.stack(windows), np.stack(contexts), self.casts[chosen], rng.random(size) < drop)
 
 
 def _window_start(room: int, rng: np.random.Generator) -> int:

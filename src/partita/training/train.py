@@ -2,7 +2,7 @@
 
 Flow matching as ACE-Step 1.5 does it: x_t = t noise + (1 - t) x_0, the network predicts v = noise - x_0, t is the
 larger of two logistic-normal draws. Every step draws its data and its random numbers from its own number, so a resumed
-run takes the same steps as one that never stopped. What picks the instruments is learned first, in seconds.
+run takes the same steps as one that never stopped. What reads the captions is learned first, in seconds.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from partita.text.score_tokens import ScoreTokens
 from partita.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from partita.training.corpus import HELD_OUT_SEEDS, TRAINING_SEEDS, Batch, Corpus, build, captions_of
 from partita.training.ema import WeightMean
+from partita.training.listen import train_reader
 from partita.training.log import RunLog, plot_log
-from partita.training.orchestrate import train_orchestrator
 from partita.training.parallel import Team, join, leave
 from partita.training.tokens import train_tokenizer
 
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 TIME_MEAN, TIME_DEVIATION = -0.4, 1.0  # of ACE-Step 1.5's training configuration
 KEPT_WEIGHT = 0.1  # of channels that are given: copying them is easy and is not what is to be learned
+LONGEST_STEP_S = 20.0  # more was the machine asleep or the run paused, and does not count as training
 HELD_OUT_BATCHES = 3
 HELD_OUT_BATCH_SEED = 1
 
@@ -54,7 +55,7 @@ class TrainSettings:
     weight_decay: float = 0.02
     clip_norm: float = 1.0
     mean_decay: float = 0.998
-    drop_text: float = 0.15
+    drop_condition: float = 0.15
     seed: int = 0
     device: str = "cpu"
     number_format: str = "bfloat16"
@@ -90,21 +91,17 @@ def flow_loss(velocity: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
     return (weight * (velocity.float() - wanted).square()).sum() / weight.sum()
 
 
-def batch_loss(
-    model: ScoreModel, tokens: ScoreTokens, batch: Batch, generator: torch.Generator, settings: TrainSettings
-) -> Tensor:
+def batch_loss(model: ScoreModel, batch: Batch, generator: torch.Generator, settings: TrainSettings) -> Tensor:
     """Flow loss of one batch; all random numbers come from `generator` (a CPU one)."""
     device = torch.device(settings.device)
     clean = torch.from_numpy(batch.latents)
     noise = torch.randn(clean.shape, generator=generator)
     t = draw_times(len(clean), generator)
     noisy = torch.lerp(clean, noise, t[:, None, None])
-    ids, mask = tokens(batch.prompts)
+    casts, drop = torch.from_numpy(batch.casts).long().to(device), torch.from_numpy(batch.drop).to(device)
     context = torch.from_numpy(batch.context).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.number_format == "bfloat16"):
-        condition = model.encode_text(ids.to(device), mask.to(device))
-        condition = model.drop_text(condition, torch.from_numpy(batch.drop_text).to(device))
-        velocity = model(noisy.to(device), t.to(device), condition, context)
+        velocity = model(noisy.to(device), t.to(device), model.conditions(casts, drop), context)
     return flow_loss(velocity, (noise - clean).to(device), context[..., clean.shape[-1] :])
 
 
@@ -121,9 +118,7 @@ def initialise(model: ScoreModel) -> None:
         embedding.time_proj.bias.zero_()
     for parameter in model.dit.proj_out.parameters():
         parameter.zero_()
-    for table in (model.text.embed_tokens, model.text.positions):
-        table.weight.normal_(0.0, 0.3)
-    model.null_condition.normal_(0.0, 0.3)
+    model.null_condition.normal_()
 
 
 class Run:
@@ -144,7 +139,7 @@ class Run:
         torch.manual_seed(settings.seed)
         self.model = ScoreModel(config).to(settings.device)
         self.mean = WeightMean(self.model, settings.mean_decay)
-        self.model.orchestrator.requires_grad_(False)  # learned on its own, in `begin`
+        self.model.reader.requires_grad_(False)  # learned on its own, in `begin`
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=settings.learning_rate,
@@ -157,11 +152,11 @@ class Run:
         self.stop = self.over = False
 
     def begin(self) -> None:
-        """Start values for a run from nothing, and what picks the instruments."""
+        """Start values for a run from nothing, and a reader that has learned to read."""
         initialise(self.model)
-        orchestrator = self.model.orchestrator.requires_grad_(True)
-        train_orchestrator(orchestrator, self.tokens, self.corpus, seed=self.settings.seed)
-        orchestrator.requires_grad_(False)
+        reader = self.model.reader.requires_grad_(True)
+        train_reader(reader, self.tokens, self.corpus, seed=self.settings.seed)
+        reader.requires_grad_(False)
         self.mean = WeightMean(self.model, self.settings.mean_decay)
 
     @property
@@ -191,9 +186,9 @@ class Run:
         # Every process draws a batch of its own; together they are one batch of `batch_size`.
         number = self.step * self.team.size + self.team.rank
         share = settings.batch_size // self.team.size
-        batch = self.corpus.batch(number, share, seed=settings.seed, drop_text=settings.drop_text)
+        batch = self.corpus.batch(number, share, seed=settings.seed, drop=settings.drop_condition)
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + number)
-        loss = batch_loss(self.model, self.tokens, batch, generator, settings)
+        loss = batch_loss(self.model, batch, generator, settings)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         # The leader's clock is everyone's, so that all take the same learning rate; who wants to stop, stops all.
@@ -221,22 +216,22 @@ class Run:
         self.mean.copy_to(self.model)
         losses = []
         for number in range(HELD_OUT_BATCHES):
-            batch = self.held_out.batch(number, self.settings.batch_size, seed=HELD_OUT_BATCH_SEED, drop_text=0.0)
+            batch = self.held_out.batch(number, self.settings.batch_size, seed=HELD_OUT_BATCH_SEED, drop=0.0)
             generator = torch.Generator().manual_seed(number)
-            losses.append(float(batch_loss(self.model, self.tokens, batch, generator, self.settings)))
+            losses.append(float(batch_loss(self.model, batch, generator, self.settings)))
         for name, parameter in self.model.named_parameters():
             parameter.copy_(kept[name])
         return sum(losses) / len(losses)
 
     def train(self) -> None:
         """Step until the run is over or `stop` is set, with a checkpoint at the end in either case."""
-        before_s, began = self.elapsed_s, time.monotonic()
-        last_save = last_look = began
+        last_step = last_save = last_look = time.monotonic()
         self.over = self.settings.progress(self.step, self.elapsed_s) >= 1.0
         while not self.over:
             values = self.take_step()
             now = time.monotonic()
-            self.elapsed_s = before_s + now - began
+            self.elapsed_s += min(now - last_step, LONGEST_STEP_S)
+            last_step = now
             if not self.team.leads:
                 continue
             if self.step % 10 == 0 or self.step == 1:
@@ -260,7 +255,7 @@ def prepare(out: Path, corpus: Path, pieces: int, held_out_pieces: int, config: 
             build(corpus / name, range(seeds.start, seeds.start + count))
     path = out / "tokenizer.json"
     if not path.exists():
-        train_tokenizer(captions_of(Corpus(corpus / "training")), path, config.text.vocab_size)
+        train_tokenizer(captions_of(Corpus(corpus / "training")), path, config.vocab_size)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -326,7 +321,7 @@ def run_worker(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
     team = join(rank, workers, meeting_point)
-    tokens = ScoreTokens(out / "tokenizer.json", config.text.max_tokens)
+    tokens = ScoreTokens(out / "tokenizer.json", config.max_tokens)
     run = Run(out, settings, config, Corpus(corpus / "training"), Corpus(corpus / "held-out"), tokens, team)
     if resume:
         run.resume()

@@ -60,7 +60,7 @@ def load_builtin(directory: Path, *, device: str = "cpu", dtype: torch.dtype = t
         raise ModelError(
             f"{directory / WEIGHTS} does not fit {CONFIG} beside it: {error}", path=directory / WEIGHTS
         ) from error
-    return BuiltInParts(model.eval().requires_grad_(False), ScoreTokens(directory / TOKENIZER, config.text.max_tokens))
+    return BuiltInParts(model.eval().requires_grad_(False), ScoreTokens(directory / TOKENIZER, config.max_tokens))
 
 
 def save_builtin(directory: Path, model: ScoreModel, tokenizer: Path, note: Mapping[str, str]) -> None:
