@@ -160,8 +160,9 @@ def test_the_reader_learns_what_captions_say(tmp_path: Path, corpus: Corpus) -> 
 def test_times_lie_between_music_and_noise_and_lean_to_noise() -> None:
     times = draw_times(20_000, torch.Generator().manual_seed(0))
     assert 0 < float(times.min()) < float(times.max()) < 1
-    # The larger of two logistic-normal draws with mean -0.4: the median is where one draw has 1/sqrt(2) below it.
-    assert float(times.median()) == pytest.approx(torch.sigmoid(torch.tensor(-0.4 + 0.545)).item(), abs=0.01)
+    # Half are above 0.9 with a chance of 0.25, half (the larger of two logistic-normal draws) with one of 0.009.
+    assert float((times > 0.9).float().mean()) == pytest.approx(0.13, abs=0.01)
+    assert float((times < 0.5).float().mean()) == pytest.approx(0.5 * (0.25 + 0.655**2), abs=0.01)
 
 
 def test_the_learning_rate_warms_up_holds_and_falls() -> None:
