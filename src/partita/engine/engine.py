@@ -288,7 +288,7 @@ class _Work:
                 yield Step(self._stage, index, count, spent / index * (count - index))
             case protocol.LatentsReady(latents):
                 self.latents = latents
-                yield LatentsReady(latents)
+                yield event
             case protocol.ScoreReady(score):
                 self.score = score
             case protocol.Noted(message):

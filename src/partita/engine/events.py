@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from partita.engine.song import Song
+from partita.render.protocol import LatentsReady
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
 
@@ -38,13 +38,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class LatentsReady:
-    """Final latents, float32 `[T, 64]`. From here on nothing that is done can be lost."""
-
-    latents: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class AudioReady:
     """Finished samples, float32 `[n, 2]`, before the loudness stage, which needs the whole song."""
 
@@ -60,5 +53,7 @@ class Finished:
 
     song: Song
 
+
+__all__ = ["AudioReady", "Event", "Finished", "LatentsReady", "Planned", "StageBegan", "Step"]
 
 Event = Planned | StageBegan | Step | LatentsReady | AudioReady | Finished
