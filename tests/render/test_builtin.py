@@ -28,11 +28,12 @@ from partita.render.protocol import AudioChunk, LatentsReady, RenderEvent, Score
 from partita.score.codec import CHANNELS, LAYOUT, ONSET_THRESHOLD
 from partita.score.grid import frame_count
 from partita.score.instruments import programs_for
+from partita.score.keys import parse_key, scale_pitch_classes
 from partita.score.styles import STYLES
 from partita.song.request import Sampling, SongRequest
 from partita.song.resolve import resolve
 from partita.training.tokens import train_tokenizer
-from partita.weights.builtin import BuiltInLoader, BuiltInParts, save_builtin
+from partita.weights.builtin import BUILTIN_DIRECTORY, BuiltInLoader, BuiltInParts, save_builtin
 from partita.weights.catalog import card
 from tests.fakes import fake_runtime
 
@@ -215,3 +216,23 @@ def test_the_fingerprint_tells_weights_apart(directory: Path, tmp_path: Path) ->
     one, other = (BuiltInLoader("cpu", torch.float32, path).fingerprint() for path in (directory, tmp_path))
     assert one["tokenizer.json"] == other["tokenizer.json"]
     assert one["model.safetensors"] != other["model.safetensors"]
+
+
+def test_the_shipped_weights_write_music_in_key_and_on_the_beat() -> None:
+    events = render(
+        OneModel(BUILTIN_DIRECTORY),
+        caption="house with drums and bass",
+        duration_s=10.0,
+        key="F# minor",
+        sampling=Sampling(),
+    )
+    score = next(event.score for event in events if isinstance(event, ScoreReady))
+    pitches = [note.pitch for track in score.tracks if not track.is_drums for note in track.notes]
+    scale = scale_pitch_classes(*parse_key("F# minor"))
+    assert len(pitches) > 20
+    assert np.mean([pitch % 12 in scale for pitch in pitches]) > 0.85
+    drums = score.track("drums")
+    assert drums is not None
+    sixteenths = np.array([note.start_s for note in drums.notes]) / (score.grid.beat_s / 4)
+    assert np.mean(np.abs(sixteenths - sixteenths.round()) < 0.25) > 0.8
+    assert 0.05 < np.abs(audio_of(events)).max() <= 1.0
