@@ -256,11 +256,15 @@ def test_a_folder_without_write_permission(tmp_path: Path, song: np.ndarray) -> 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 def test_an_interrupt_while_encoding_leaves_nothing(tmp_path: Path) -> None:
-    samples = music(12.0)
+    samples = np.tile(music(12.0), (8, 1))  # long enough that the signal comes in the middle
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell starts us with it ignored
     timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "a.mp3", samples, format="mp3")
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "a.mp3", samples, format="mp3")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert _left(tmp_path) == []
 
 
