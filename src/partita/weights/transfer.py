@@ -15,13 +15,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import certifi
 
 from partita.errors import DownloadError, ResourceError
 
@@ -240,10 +241,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 @cache
 def _opener() -> urllib.request.OpenerDirector:
     context = ssl.create_default_context()
-    with suppress(ImportError):  # where Python finds no certificates of the system, those of certifi do
-        import certifi
-
-        context.load_verify_locations(certifi.where())
+    context.load_verify_locations(certifi.where())  # some Pythons find no certificates of the system
     return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects())
 
 
