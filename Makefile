@@ -10,7 +10,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .PHONY: song test test-long check format bench clean
 
 song: .venv/.ready-to-play
-	@.venv/bin/partita generate "mellow lofi beat with warm electric piano, 80 bpm, in D minor" --duration 20 --seed 7
+	@.venv/bin/partita generate "mellow lofi beat with warm electric piano, 80 bpm, in D minor" --duration 20 --seed 3
 
 test: .venv/.ready-to-develop
 	.venv/bin/python -m pytest
