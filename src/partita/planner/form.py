@@ -10,6 +10,7 @@ from random import Random
 
 from partita.score.types import Grid, SectionKind
 from partita.song.plan import PlannedSection
+from partita.text.prompts import INSTRUMENTAL_LYRICS
 
 _TAG = re.compile(r"^\s*\[([^\]\n]+)\]\s*$", re.M)
 _KIND_OF_TAG: tuple[tuple[str, SectionKind], ...] = (
@@ -58,7 +59,7 @@ def plan_sections(
     """Sections that fill `duration_s` seconds, each a whole number of bars but the last."""
     grid = Grid(bpm, time_signature)
     bars = max(1, round(duration_s / grid.bar_s))
-    parts = tagged_sections(lyrics) if lyrics.strip() != "[Instrumental]" else []
+    parts = tagged_sections(lyrics) if lyrics.strip() != INSTRUMENTAL_LYRICS else []
     lengths = _bars_of_parts(parts, bars) if parts else _usual_form(bars, random)
     sections, bar = [], 0
     for index, (kind, length) in enumerate(lengths):

@@ -19,10 +19,11 @@ from partita.errors import ModelError
 from partita.models.acestep15.condition import context_latents
 from partita.models.oobleck_tiling import decode_chunks
 from partita.models.qwen3 import Qwen3
+from partita.render.guidance import guidance_of
 from partita.render.protocol import AudioChunk, LatentsReady, Noted, Parts, RenderEvent, StageStarted, StepDone
 from partita.runtime import Runtime
 from partita.sampling.flow import predict_with
-from partita.sampling.guidance import Guidance, Kind, is_active, with_null
+from partita.sampling.guidance import is_active, with_null
 from partita.sampling.loop import State, denoise
 from partita.sampling.noise import Stream, noise, parity_noise
 from partita.sampling.schedules import (
@@ -35,7 +36,7 @@ from partita.sampling.schedules import (
 from partita.sampling.solvers import Solver, euler, sde
 from partita.song.card import ModelCard
 from partita.song.plan import Plan
-from partita.song.resolve import ResolvedRequest, ResolvedSampling
+from partita.song.resolve import ResolvedRequest
 from partita.text.prompts import (
     LYRICS_MAX_TOKENS,
     PROMPT_MAX_TOKENS,
@@ -129,7 +130,7 @@ class AceStep15Renderer:
             packed = conditioner.encoder(
                 words.text, words.text_mask, words.lyrics, words.lyric_mask, silence[None, :REFERENCE_FRAMES], owner
             )
-            guidance = _guidance(resolved.sampling)
+            guidance = guidance_of(resolved.sampling)
             null = conditioner.null_condition_emb
             condition = with_null(packed.hidden, null) if is_active(guidance) else packed.hidden
         frames = latent_frames(plan.duration_s, resolved.parity)
@@ -209,13 +210,6 @@ def _read_words(encoder: TextEncoder, prompt: str, lyrics: str) -> _Words:
         lyrics=encoder.model.embed_tokens(sung.ids.to(device)),
         lyric_mask=sung.mask.to(device),
     )
-
-
-def _guidance(sampling: ResolvedSampling) -> Guidance | None:
-    if sampling.guidance_scale <= 1:
-        return None
-    kind: Kind = sampling.guidance.replace("-", "_")  # pyright: ignore[reportAssignmentType]
-    return Guidance(kind, sampling.guidance_scale, sampling.guidance_interval)
 
 
 def _noise(

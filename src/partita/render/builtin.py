@@ -17,6 +17,7 @@ from torch import Tensor
 from partita.errors import ModelError, RequestError
 from partita.models.score_caption import Likelihoods
 from partita.models.score_model import ScoreModel
+from partita.render.guidance import guidance_of
 from partita.render.protocol import (
     AudioChunk,
     LatentsReady,
@@ -28,7 +29,7 @@ from partita.render.protocol import (
 )
 from partita.runtime import Runtime
 from partita.sampling.flow import predict_with
-from partita.sampling.guidance import Guidance, Kind, is_active, with_null
+from partita.sampling.guidance import is_active, with_null
 from partita.sampling.loop import State, denoise
 from partita.sampling.noise import Stream, noise, uniforms
 from partita.sampling.schedules import Schedule, linear_schedule, verbatim_schedule
@@ -193,7 +194,7 @@ class _Writing:
         self._model, self._programs, self._seed = model, cast.programs, seed
         self._frames, self._outline = outline.frames, outline.at_least(SHORTEST_S)
         sampling = resolved.sampling
-        self._guidance = guidance_of(sampling.guidance, sampling.guidance_scale, sampling.guidance_interval)
+        self._guidance = guidance_of(sampling)
         casts = torch.tensor([cast.numbers()], device=model.null_condition.device)
         states = model.conditions(casts)
         self._cache = model.dit.cross_cache(
@@ -252,11 +253,3 @@ class _Writing:
             sections=outline.sections,
         )
         return encode(score)[:frames]
-
-
-def guidance_of(name: str, scale: float, interval: tuple[float, float]) -> Guidance | None:
-    """Guidance by its name in a request, or none where the scale is 1."""
-    if scale <= 1:
-        return None
-    kind: Kind = name.replace("-", "_")  # pyright: ignore[reportAssignmentType]
-    return Guidance(kind, scale, interval)

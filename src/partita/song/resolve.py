@@ -16,8 +16,7 @@ from partita.audio.formats import DEFAULT_BIT_DEPTH, DEFAULT_BITRATE_KBPS
 from partita.errors import RequestError
 from partita.song.card import GuidanceName, ModelCard, SolverName
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, Task, TimeSignature
-
-INSTRUMENTAL_LYRICS = "[Instrumental]"
+from partita.text.prompts import INSTRUMENTAL_LYRICS
 
 
 class _Value(BaseModel):
