@@ -15,6 +15,7 @@ from partita.settings import Settings
 if TYPE_CHECKING:
     from partita.engine.engine import Engine
     from partita.song.request import SongRequest
+    from partita.song.resolve import ResolvedRequest
 
 _FOLDER = Path("songs")
 
@@ -56,28 +57,36 @@ def command(
         fields["output__format"] = format_of(output_path)
     request = build_request(caption, lyrics, fields, midi=midi, stems=stems)
     settings = Settings.load()
-    _check_before_work(request, settings, output_path, overwrite)
+    resolved = _resolve_before_work(request, settings, output_path, overwrite)
     engine = make_engine(
         settings, checkpoint_dir, device=device, number_format=number_format, threads=threads, policy=policy
     )
-    songs = _make_songs(engine, request, output_path, midi, stems, as_json)
+    songs = _make_songs(engine, resolved, output_path, midi, stems, as_json)
     if as_json:
         click.echo(json.dumps({"songs": songs}, ensure_ascii=False))
 
 
-def _check_before_work(request: SongRequest, settings: Settings, output_path: Path | None, overwrite: bool) -> None:
-    """Everything that can be refused before torch is imported and weights are read."""
+def _resolve_before_work(
+    request: SongRequest, settings: Settings, output_path: Path | None, overwrite: bool
+) -> ResolvedRequest:
+    """Everything that can be refused before torch is imported and weights are read is refused here."""
     from partita.engine.targets import check_target
     from partita.song.resolve import resolve
     from partita.weights.catalog import card as find_card
 
-    resolve(request, find_card(request.model or settings.model))
+    resolved = resolve(request, find_card(request.model or settings.model))
     if output_path is not None:
-        check_target(output_path, request.output.format, request.count, overwrite)
+        check_target(output_path, resolved.output.format, len(resolved.seeds), overwrite)
+    return resolved
 
 
 def _make_songs(
-    engine: Engine, request: SongRequest, output_path: Path | None, midi: Path | None, stems: Path | None, as_json: bool
+    engine: Engine,
+    resolved: ResolvedRequest,
+    output_path: Path | None,
+    midi: Path | None,
+    stems: Path | None,
+    as_json: bool,
 ) -> list[dict[str, Any]]:
     from partita.cli.progress import ProgressView
     from partita.cli.summary import print_summary, song_json
@@ -86,7 +95,6 @@ def _make_songs(
     from partita.engine.save import save
     from partita.engine.targets import song_target
 
-    resolved = engine.resolve(request)
     made: list[dict[str, Any]] = []
     for number, seed in enumerate(resolved.seeds):
         target = song_target(resolved, seed, number, _FOLDER, output_path, midi, stems)

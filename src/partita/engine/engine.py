@@ -123,12 +123,10 @@ class Engine:
     ) -> Song:
         """Render a record again, to the same bytes. Raises ReplayError, naming what differs, where that cannot be."""
         self._check_replay(record)
-        song = _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
-        if song.record.weights != record.weights:
-            raise ReplayError(
-                f"The weights differ: the song was made with {record.weights}, here are {song.record.weights}."
-            )
-        return song
+        weights = self._open(find_card(record.request.model)).fingerprint()
+        if weights != record.weights:
+            raise ReplayError(f"The weights differ: the song was made with {record.weights}, here are {weights}.")
+        return _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
 
     def run(
         self, resolved: ResolvedRequest, *, plan: Plan | None = None, cancel: CancelFlag | None = None
@@ -141,7 +139,7 @@ class Engine:
         meter.enter("plan")
         plan = plan or self._planner(card).plan(resolved, seed)
         yield Planned(resolved, plan)
-        loader = self._loader(card) if self._loader else self._open(card)
+        loader = self._open(card)
         kept = self._workshop.path(resolved, plan, self._runtime_record(), loader.fingerprint())
         renderer = self._renderer_for(card)
         work = _Work(meter, cancel, renderer.sample_rate_hz)
@@ -174,6 +172,8 @@ class Engine:
         yield Finished(song)
 
     def _open(self, card: ModelCard) -> Loader:
+        if self._loader is not None:
+            return self._loader(card)
         return loader_for(card, self.runtime, settings=self.settings, checkpoint_dir=self._checkpoint_dir)
 
     def _planner(self, card: ModelCard) -> Planner:
