@@ -14,7 +14,7 @@ from partita.settings import Settings
 _PACKAGES = (
     "partita",
     "torch",
-    "transformers",
+    "tokenizers",
     "safetensors",
     "huggingface_hub",
     "numpy",
