@@ -24,6 +24,18 @@ def test_nothing_is_overwritten_unasked(partita, home):
     assert "--overwrite" in again.err
 
 
+def test_a_score_stems_or_record_that_is_there_is_not_written_over(partita, home):
+    (home / "mine.mid").write_bytes(b"mine")
+    (home / "mine").mkdir()
+    (home / "mine" / "bass.wav").write_bytes(b"mine")
+    (home / "mine.json").write_text("mine")
+    for arguments in (["--midi", "mine.mid"], ["--stems", "mine"], ["--output", "mine.flac"]):
+        answer = partita("generate", "tone", "--duration", "1", *arguments)
+        assert (answer.code, "exists" in answer.err) == (2, True)
+    assert (home / "mine.mid").read_bytes() == (home / "mine" / "bass.wav").read_bytes() == b"mine"
+    assert (home / "mine.json").read_text() == "mine"
+
+
 def test_the_suffix_of_the_output_decides_the_format(partita, home):
     assert partita("generate", "tone", "--duration", "1", "--output", "tone.WAV").code == 0
     assert soundfile.info(home / "tone.WAV").format == "WAV"

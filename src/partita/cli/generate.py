@@ -57,7 +57,7 @@ def command(
         fields["output__format"] = format_of(output_path)
     request = build_request(caption, lyrics, fields, midi=midi, stems=stems)
     settings = Settings.load()
-    resolved = _resolve_before_work(request, settings, output_path, overwrite)
+    resolved = _resolve_before_work(request, settings, (output_path, midi, stems), overwrite)
     engine = make_engine(
         settings, checkpoint_dir, device=device, number_format=number_format, threads=threads, policy=policy
     )
@@ -67,16 +67,20 @@ def command(
 
 
 def _resolve_before_work(
-    request: SongRequest, settings: Settings, output_path: Path | None, overwrite: bool
+    request: SongRequest, settings: Settings, wanted: tuple[Path | None, Path | None, Path | None], overwrite: bool
 ) -> ResolvedRequest:
     """Everything that can be refused before torch is imported and weights are read is refused here."""
-    from partita.engine.targets import check_target
+    from partita.engine.targets import check_free, check_target
     from partita.song.resolve import resolve
     from partita.weights.catalog import card as find_card
 
     resolved = resolve(request, find_card(request.model or settings.model))
+    output_path, *beside = wanted
     if output_path is not None:
         check_target(output_path, resolved.output.format, len(resolved.seeds), overwrite)
+    for path in beside:
+        if path is not None:
+            check_free(path, len(resolved.seeds), overwrite)
     return resolved
 
 

@@ -22,9 +22,9 @@ class Target:
 
 
 def next_free(path: Path) -> Path:
-    """`path`, or with -2, -3, ... before its suffix if a file of that name exists."""
+    """`path`, or with -2, -3, ... before its suffix if a file of that name or its record exists."""
     free, number = path, 2
-    while free.exists():
+    while free.exists() or free.with_suffix(".json").exists():
         free = path.with_name(f"{path.stem}-{number}{path.suffix}")
         number += 1
     return free
@@ -70,9 +70,20 @@ def check_target(output: Path, audio_format: str, count: int, overwrite: bool) -
             field="output",
             value=str(output),
         )
-    for number in range(count):
-        path = _numbered(output, number)
-        if path is not None and path.exists() and not overwrite:
+    check_free(output, count, overwrite)
+    check_free(output.with_suffix(".json"), count, overwrite)
+
+
+def check_free(path: Path, count: int, overwrite: bool) -> None:
+    """Refuse to write over what is there, unless `overwrite`: `path` and its numbered names up to `count`.
+
+    A folder counts as taken where it holds anything. Raises RequestError.
+    """
+    for number in range(0 if overwrite else count):
+        numbered = _numbered(path, number)
+        if numbered is not None and numbered.exists() and not (numbered.is_dir() and not any(numbered.iterdir())):
             raise RequestError(
-                f"output {path} exists: choose another name, or say --overwrite.", field="output", value=str(path)
+                f"output {numbered} exists: choose another name, or say --overwrite.",
+                field="output",
+                value=str(numbered),
             )
