@@ -2,11 +2,13 @@
 marked as to be made.
 
 It knows frames (25 a second) and no audio, text or weights; one frame is 64 channels. `lay_out` is this package's own
-definition of the tasks. Source: table of tasks of the ACE-Step 1.5 specification, sections 8, 11 and 12.
+definition of the tasks; `original_layout` is what the original program makes of its own arguments, quirks and all.
+Source: table of tasks of the ACE-Step 1.5 specification, sections 8, 11 and 12; recorded runs of the original.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +23,10 @@ SHORTEST_FRAMES = 128
 # Length of the published silence latent, ten minutes.
 LONGEST_FRAMES = 15_000
 FRAMES_PER_CODE = 5
+SAMPLE_RATE_HZ = 48_000
+FRAME_SAMPLES = 1920
+
+_AUDIO_CODE = re.compile(r"<\|audio_code_\d+\|>")
 
 Kind = Literal["silence", "source", "codes"]
 ChunkMask = Literal["explicit", "ones", "two"]
@@ -78,6 +84,20 @@ class Layout:
     repaint: tuple[Span, ...] | None
     hint: tuple[Run, ...] | None
     is_cover: bool
+
+
+@dataclass(frozen=True)
+class OriginalBatch:
+    """What the original prepares for a batch.
+
+    target_samples: length of the waveform it encodes, before audio codes replace it.
+    start_s, end_s: the range it sets out from, one per song, moved by what it pads on the left; None without a range.
+    """
+
+    target_samples: int
+    start_s: tuple[float, ...] | None
+    end_s: tuple[float, ...] | None
+    layouts: tuple[Layout, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +180,69 @@ def lay_out(
         repaint=made if task.ranged else None,
         hint=hint,
         is_cover=task.is_cover or hint is not None,
+    )
+
+
+def original_layout(
+    task_type: str,
+    *,
+    duration_s: float | None = None,
+    source_samples: int | None = None,
+    start_s: float | None = 0.0,
+    end_s: float | None = None,
+    chunk_mask_mode: str = "auto",
+    audio_codes: str | Sequence[str | None] = "",
+    instruction: str | None = None,
+    batch_size: int = 1,
+) -> OriginalBatch:
+    """What the original program (with a boolean chunk mask, spring 2026) prepares for these arguments of its own.
+
+    `task_type` is its name of the task; `source_samples` the length of the source at 48 kHz; `start_s` and `end_s` its
+    repainting range, where a negative start and an end beyond the source pad the source with zeros, and a negative or
+    missing end is the source's. A song told `auto` has its boolean mask filled with 2, which is true everywhere.
+    Audio codes come as text, for every song or one text each, and put the source aside. A cover is recognised by its
+    `instruction` (by the task where that is None), by codes, and never where there is a range.
+    Raises RequestError where the length follows from nothing (the original draws one), or exceeds the silence latent.
+    """
+    batch_size = max(1, batch_size)
+    codes = _code_texts(audio_codes, batch_size)
+    given_codes = any((text or "").strip() for text in ([audio_codes] if isinstance(audio_codes, str) else audio_codes))
+    if task_type == "text2music" and given_codes:
+        task_type, instruction = "cover", None
+    if given_codes or task_type == "text2music":
+        source_samples = None
+    end_s = None if end_s is not None and end_s < 0 else end_s
+    ranged = task_type in ("repaint", "lego")
+    samples, left_s = _original_length(duration_s, source_samples, (start_s, end_s) if ranged else (None, None))
+    starts = ends = None
+    if ranged:
+        if end_s is None and source_samples is not None:
+            end_s = source_samples / SAMPLE_RATE_HZ
+        starts = None if start_s is None else (start_s + left_s,) * batch_size
+        ends = None if end_s is None else (end_s + left_s,) * batch_size
+    counts = [None if text is None else len(_AUDIO_CODE.findall(text)) for text in codes]
+    cleans = [_original_clean(samples, source_samples is not None, count) for count in counts]
+    lengths = [clean[-1].end if clean else 0 for clean in cleans]
+    frames = max(SHORTEST_FRAMES, *lengths)
+    span = _original_span(starts[0], ends[0], frames) if starts and ends else None
+    return OriginalBatch(
+        samples,
+        starts,
+        ends,
+        tuple(
+            _original_song(
+                _padded(clean, frames),
+                valid=length,
+                span=span,
+                count=count,
+                hinted=any(counts),
+                heard=count is not None or source_samples is not None,
+                silenced=not _is_lego(task_type, instruction),
+                cover=count is not None or _is_cover(task_type, instruction),
+                chunk_mask="ones" if chunk_mask_mode == "auto" else "explicit",
+            )
+            for clean, length, count in zip(cleans, lengths, counts, strict=True)
+        ),
     )
 
 
@@ -317,3 +400,93 @@ def _mask_runs(frames: int, spans: Sequence[Span], mode: ChunkMask) -> tuple[tup
     if at < frames:
         runs.append((0.0, at, frames))
     return tuple(runs)
+
+
+def _code_texts(audio_codes: str | Sequence[str | None], batch_size: int) -> list[str | None]:
+    """One text per song, None where it has none: one text is for all, a list is cut or filled up."""
+    texts = [audio_codes] if isinstance(audio_codes, str) else list(audio_codes)
+    texts = texts * batch_size if len(texts) == 1 else texts[:batch_size]
+    texts += [None] * (batch_size - len(texts))
+    return [text if text and text.strip() else None for text in texts]
+
+
+def _original_length(
+    duration_s: float | None, source_samples: int | None, asked: tuple[float | None, float | None]
+) -> tuple[int, float]:
+    """(samples of the waveform that is encoded, seconds put before it) for the asked range in seconds."""
+    if source_samples is not None:
+        start_s, end_s = asked
+        source_s = source_samples / SAMPLE_RATE_HZ
+        left_s = max(0, -start_s) if start_s is not None else 0
+        right_s = max(0, end_s - source_s) if end_s is not None else 0
+        return source_samples + int(left_s * SAMPLE_RATE_HZ) + int(right_s * SAMPLE_RATE_HZ), left_s
+    if duration_s is None or duration_s <= 0:
+        raise RequestError("Neither a length nor a source was given; give duration_s.", field="duration_s")
+    return int(max(0.1, round(duration_s, 1)) * SAMPLE_RATE_HZ), 0
+
+
+def _original_clean(samples: int, has_source: bool, code_count: int | None) -> tuple[Run, ...]:
+    if code_count:
+        return (Run("codes", 0, code_count * FRAMES_PER_CODE, 0),)
+    frames = samples // FRAME_SAMPLES
+    if not has_source:
+        frames = min(frames, LONGEST_FRAMES)
+    return (Run("source" if has_source else "silence", 0, frames, 0),) if frames else ()
+
+
+def _original_span(start_s: float, end_s: float, frames: int) -> Span | None:
+    """The range in frames, at least one of them and inside the song; None where it ends before it begins."""
+    if end_s <= start_s:
+        return None
+    # A range without a source may still begin before the song; it is then moved as a whole.
+    shift_s = max(0, -start_s)
+    first, end = (int((edge + shift_s) * SAMPLE_RATE_HZ // FRAME_SAMPLES) for edge in (start_s, end_s))
+    first = min(first, frames - 1)
+    return first, max(first + 1, min(end, frames))
+
+
+def _original_song(
+    clean: tuple[Run, ...],
+    *,
+    valid: int,
+    span: Span | None,
+    count: int | None,
+    hinted: bool,
+    heard: bool,
+    silenced: bool,
+    cover: bool,
+    chunk_mask: ChunkMask,
+) -> Layout:
+    """One song of a batch: `heard`, it has audio or codes; `silenced`, a range is a hole in its source; `hinted`, some
+    song of the batch has codes, so that every one has a hint."""
+    frames = clean[-1].end
+    if frames > LONGEST_FRAMES and (span is not None or not heard):
+        raise RequestError(f"{frames} frames exceed the silence latent's {LONGEST_FRAMES}; shorten the source.")
+    silence = (Run("silence", 0, frames, 0),)
+    source = clean if heard else silence
+    if heard and span is not None and silenced:
+        source = _overlay(source, _positional(*span))
+    spans = () if span is None else (span,)
+    codes = _code_runs(count * FRAMES_PER_CODE, frames) if count else silence
+    return Layout(
+        frames=frames,
+        valid=valid,
+        spans=spans,
+        source=source,
+        clean=clean,
+        mask=_mask_runs(frames, spans, chunk_mask),
+        repaint=None if span is None else spans,
+        hint=codes if hinted else None,
+        is_cover=cover and span is None,
+    )
+
+
+def _is_lego(task_type: str, instruction: str | None) -> bool:
+    return task_type == "lego" if instruction is None else "based on the audio context" in instruction.lower()
+
+
+def _is_cover(task_type: str, instruction: str | None) -> bool:
+    if instruction is None:
+        return task_type == "cover"
+    marks = ("generate audio semantic tokens", "based on the given conditions")
+    return all(mark in instruction.lower() for mark in marks)
