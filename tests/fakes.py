@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,16 @@ import torch
 
 from partita.render.protocol import (
     AudioChunk,
+    Job,
     LatentsReady,
     Noted,
     Parts,
     RenderEvent,
     StageStarted,
     StepDone,
+    Told,
 )
 from partita.runtime import Choice, Runtime
-from partita.song.plan import Plan
-from partita.song.resolve import ResolvedRequest
 
 
 def fake_runtime(**choices: Any) -> Runtime:
@@ -61,15 +61,13 @@ class ToneRenderer:
         self.hook, self.steps = hook, steps
         self.sampled = 0
 
-    def render(
-        self,
-        resolved: ResolvedRequest,
-        plan: Plan,
-        seed: int,
-        parts: Parts,
-        runtime: Runtime,
-        latents: torch.Tensor | None = None,
-    ) -> Iterator[RenderEvent]:
+    def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
+        for index, job in enumerate(jobs):
+            for event in self._render(job, parts):
+                yield Told(index, event)
+
+    def _render(self, job: Job, parts: Parts) -> Iterator[RenderEvent]:
+        seed, latents = job.seed, job.latents
         yield StageStarted("text")
         with parts.use("text_encoder"):
             self.hook("text", 0)
@@ -85,7 +83,7 @@ class ToneRenderer:
         yield Noted("a test tone")
         yield StageStarted("decode")
         with parts.use("vae"):
-            total = round(plan.duration_s * self.sample_rate_hz)
+            total = round(job.plan.duration_s * self.sample_rate_hz)
             time_s = np.arange(total) / self.sample_rate_hz
             pitch_hz = 220 + 10 * float(latents[0, 0])
             tone = (0.25 * np.sin(2 * np.pi * pitch_hz * time_s)).astype(np.float32)

@@ -155,10 +155,10 @@ def test_a_replay_that_cannot_be_exact_says_what_differs(make_engine):
 def test_audio_that_is_not_finite_is_an_error_and_not_a_song(make_engine):
     class Broken(ToneRenderer):
         def render(self, *arguments, **more):
-            for event in super().render(*arguments, **more):
-                if isinstance(getattr(event, "samples", None), np.ndarray):
-                    event.samples[0] = np.nan
-                yield event
+            for told in super().render(*arguments, **more):
+                if isinstance(getattr(told.event, "samples", None), np.ndarray):
+                    told.event.samples[0] = np.nan
+                yield told
 
     with pytest.raises(ModelError, match="not finite"):
         make_engine(Broken()).generate(REQUEST)

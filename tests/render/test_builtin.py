@@ -24,7 +24,7 @@ from partita.render.builtin import (
     choose_cast,
     windows_of,
 )
-from partita.render.protocol import AudioChunk, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
+from partita.render.protocol import AudioChunk, Job, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
 from partita.score.codec import CHANNELS, LAYOUT, ONSET_THRESHOLD
 from partita.score.grid import frame_count
 from partita.score.instruments import programs_for
@@ -83,7 +83,9 @@ def render(
     )
     resolved = resolve(request, card("built-in"))
     plan = RulePlanner(complete=True).plan(resolved, seed)
-    return list(BuiltInRenderer().render(resolved, plan, seed, parts, fake_runtime(), latents))
+    return [
+        told.event for told in BuiltInRenderer().render([Job(resolved, plan, latents=latents)], parts, fake_runtime())
+    ]
 
 
 def latents_of(events: list[RenderEvent]) -> torch.Tensor:
@@ -195,7 +197,7 @@ def test_a_plan_without_tempo_is_refused(parts: OneModel) -> None:
     resolved = resolve(SongRequest(caption="piano", seed=1), card("built-in"))
     plan = RulePlanner(complete=False).plan(resolved, 1)
     with pytest.raises(RequestError, match="tempo"):
-        list(BuiltInRenderer().render(resolved, plan, 1, parts, fake_runtime()))
+        list(BuiltInRenderer().render([Job(resolved, plan)], parts, fake_runtime()))
 
 
 def test_missing_and_damaged_files_are_named(directory: Path, tmp_path: Path) -> None:

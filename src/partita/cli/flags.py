@@ -22,8 +22,9 @@ from partita.song.request import Output, Sampling, SongRequest
 
 _UNITS = ("_s", "_lufs", "_db", "_kbps")
 _GROUPS: dict[str, type[BaseModel]] = {"sampling": Sampling, "output": Output}
-# The caption is an argument; lyrics come from a file; the task is the verb; midi and stems take a path.
-_OTHERWISE = ("caption", "lyrics", "task", "midi", "stems")
+# The caption is an argument; lyrics come from a file; the task is the verb; midi and stems take a path; references and
+# adapters are given one by one.
+_OTHERWISE = ("caption", "lyrics", "task", "references", "adapters", "midi", "stems")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -39,7 +39,7 @@ from partita.weights.loaders import Loader, loader_for
 
 RENDERERS: dict[Family, str] = {
     "built-in": "partita.render.builtin:BuiltInRenderer",
-    "acestep-1.5": "partita.render.acestep15:AceStep15Renderer",
+    "acestep-1.5": "partita.render.acestep15.renderer:AceStep15Renderer",
 }
 _VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
 
@@ -143,13 +143,12 @@ class Engine:
         kept = self._workshop.path(resolved, plan, self._runtime_record(), loader.fingerprint())
         renderer = self._renderer_for(card)
         work = _Work(meter, cancel, renderer.sample_rate_hz)
-        events = renderer.render(
-            resolved, plan, seed, self.store.parts(loader, meter), self.runtime, self._workshop.find(kept)
-        )
+        job = protocol.Job(resolved, plan, latents=self._workshop.find(kept))
+        events = renderer.render([job], self.store.parts(loader, meter), self.runtime)
         try:
-            for event in events:
+            for heard in events:
                 work.check_cancel()
-                for told in work.take(event):
+                for told in work.take(heard.event):
                     if isinstance(told, LatentsReady):
                         self._keep(kept, told, work)
                     yield told
@@ -286,7 +285,7 @@ class _Work:
                 self.meter.step()
                 spent = time.perf_counter() - self._stage_began
                 yield Step(self._stage, index, count, spent / index * (count - index))
-            case protocol.LatentsReady(latents):
+            case protocol.LatentsReady(latents, _):
                 self.latents = latents
                 yield event
             case protocol.ScoreReady(score):

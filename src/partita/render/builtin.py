@@ -7,7 +7,7 @@ removed. The networks come from `parts`; sound comes from the score's sampler.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,14 @@ from partita.models.score_model import ScoreModel
 from partita.render.guidance import guidance_of
 from partita.render.protocol import (
     AudioChunk,
+    Job,
     LatentsReady,
     Parts,
     RenderEvent,
     ScoreReady,
     StageStarted,
     StepDone,
+    Told,
 )
 from partita.runtime import Runtime
 from partita.sampling.flow import predict_with
@@ -143,16 +145,14 @@ class BuiltInRenderer:
 
     sample_rate_hz = SAMPLE_RATE_HZ
 
-    def render(
-        self,
-        resolved: ResolvedRequest,
-        plan: Plan,
-        seed: int,
-        parts: Parts,
-        runtime: Runtime,
-        latents: Tensor | None = None,
-    ) -> Iterator[RenderEvent]:
-        """Write the score (unless `latents` are given) and play it. Raises ModelError where it is not finite."""
+    def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
+        """Write each score (unless a job brings its latents) and play it. Raises ModelError where it is not finite."""
+        for index, job in enumerate(jobs):
+            for event in self._render(job, parts):
+                yield Told(index, event)
+
+    def _render(self, job: Job, parts: Parts) -> Iterator[RenderEvent]:
+        resolved, plan, seed, latents = job.resolved, job.plan, job.seed, job.latents
         outline = outline_of(plan)
         with torch.inference_mode(), parts.use("score_model") as part:
             model: ScoreModel = part.model

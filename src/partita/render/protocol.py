@@ -1,12 +1,13 @@
-"""What a renderer is: plan in, latents and audio out, as a generator that its caller drives.
+"""What a renderer is: plans in, latents and audio out, as a generator that its caller drives.
 
 A renderer knows one model family. It knows nothing of progress bars, files, loudness or where weights lie: it asks
-`parts` for the networks it needs, and whoever drives the generator may stop between any two events.
+`parts` for the networks it needs, and whoever drives the generator may stop between any two events. Songs of like
+shape are rendered together, and none can hear the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from partita.runtime import Runtime
 from partita.score.types import Score
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
+from partita.song.source import SourceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,14 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class LatentsReady:
-    """Final latents, float32 `[T, 64]` on the CPU: all that is needed to decode again."""
+    """Final latents, float32 `[T, 64]` on the CPU: all that is needed to decode again.
+
+    For a song with a source they are the canvas's, the source's own outside of what was made. `cast` is the built-in
+    model's (see `song.source.SongOrigin`).
+    """
 
     latents: torch.Tensor
+    cast: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,11 @@ class ScoreReady:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """Finished audio, float32 `[n, 2]`, that starts at frame `start` of `total`. Chunks come in order, without gaps."""
+    """Decoded audio, float32 `[n, 2]`, that starts at sample `start` of `total`. Chunks come in order, without gaps.
+
+    Where the canvas has spans, chunks cover these with their cross-fades at least, and there may be gaps elsewhere: the
+    rest is the source's own samples, and joining them is the caller's business. Level is that of the latents.
+    """
 
     samples: np.ndarray
     start: int
@@ -76,22 +87,52 @@ class Parts(Protocol):
         ...
 
 
-class Renderer(Protocol):
-    """One model family's way from a plan to sound.
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceData:
+    """What a source or reference holds: `audio` float32 `[N, 2]` at 48 kHz, `latents` float32 `[T, 64]`, or both.
 
-    `render` yields StageStarted, StepDone, LatentsReady once (and ScoreReady once, for families that make a score),
-    then AudioChunk until the song is whole. Same resolved request, plan, seed and runtime: same bits. With `latents`
-    (a LatentsReady of the same request, plan and seed) sampling is skipped and the rest goes as before.
+    Latents are there where the source is a song whose latents are kept, or was given as latents; the first frame is
+    the source's first 40 ms. Latents of another family than the renderer's are never handed over.
+    """
+
+    facts: SourceFacts
+    audio: np.ndarray | None
+    latents: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One song to render: `resolved` for a single seed, its plan, what was taken in for it, and `latents` (a
+    LatentsReady of an earlier try of the same song), with which sampling is skipped."""
+
+    resolved: ResolvedRequest
+    plan: Plan
+    source: SourceData | None = None
+    references: tuple[SourceData, ...] = ()
+    latents: torch.Tensor | None = None
+
+    @property
+    def seed(self) -> int:
+        (seed,) = self.resolved.seeds
+        return seed
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of song `job`, counted from 0 in the order the jobs were given."""
+
+    job: int
+    event: RenderEvent
+
+
+class Renderer(Protocol):
+    """One model family's way from plans to sound.
+
+    `render` tells, for each job, StageStarted, StepDone, LatentsReady once (and ScoreReady once, for families that make
+    a score), then AudioChunk until the song is whole. Events of several jobs may interleave stage by stage. Same
+    resolved request, plan, seed and runtime: same bits, whatever the other jobs are (on a CPU; elsewhere to rounding).
     """
 
     sample_rate_hz: int
 
-    def render(
-        self,
-        resolved: ResolvedRequest,
-        plan: Plan,
-        seed: int,
-        parts: Parts,
-        runtime: Runtime,
-        latents: torch.Tensor | None = None,
-    ) -> Iterator[RenderEvent]: ...
+    def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]: ...

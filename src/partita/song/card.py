@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from partita.song.values import Value
 
 Family = Literal["built-in", "acestep-1.5"]
-SolverName = Literal["euler", "sde"]
+SolverName = Literal["euler", "heun", "dpmpp-2m", "sde"]
 GuidanceName = Literal["apg", "cfg", "adg", "adg-w-norm", "adg-wo-clip"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Value):
+class FileEntry(Value):
     """One published file: `path` inside `repository`, and its size and SHA-256 where they are known."""
 
     path: str
@@ -31,7 +29,7 @@ class FileEntry(_Value):
     )
 
 
-class SharedFiles(_Value):
+class SharedFiles(Value):
     """Files that several models need, such as a VAE. They are no model of their own."""
 
     id: str
@@ -43,7 +41,7 @@ class SharedFiles(_Value):
     comfyui: tuple[str, ...] = Field(default=(), description="Names of the same weights as a single file for ComfyUI.")
 
 
-class DurationLimits(_Value):
+class DurationLimits(Value):
     """Seconds: the shortest and longest song the model renders, and how long one is when nobody says."""
 
     min_s: float
@@ -51,7 +49,7 @@ class DurationLimits(_Value):
     default_s: float
 
 
-class SamplingDefaults(_Value):
+class SamplingDefaults(Value):
     """How a checkpoint samples when nobody says otherwise, and what it accepts."""
 
     schedule: Literal["turbo", "continuous", "linear"] = Field(
@@ -72,17 +70,19 @@ class SamplingDefaults(_Value):
     guidance_supported: bool
     guidance: GuidanceName = "apg"
     solver: SolverName = "euler"
-    solvers: tuple[SolverName, ...] = ("euler", "sde")
+    solvers: tuple[SolverName, ...] = ("euler", "heun", "dpmpp-2m", "sde")
+    edit_steps: int | None = Field(default=None, description="Steps of flow editing, where they differ.")
+    edit_guidance_scale: float | None = Field(default=None, description="Guidance of flow editing, where it differs.")
 
 
-class LoudnessDefaults(_Value):
+class LoudnessDefaults(Value):
     """Target of the loudness stage: integrated loudness in LUFS and highest true peak in dBTP."""
 
     target_lufs: float
     true_peak_db: float
 
 
-class ModelCard(_Value):
+class ModelCard(Value):
     """One entry of the catalog."""
 
     id: str
@@ -104,6 +104,10 @@ class ModelCard(_Value):
     diffusers: str | None = Field(default=None, description="Repository with the same weights in the diffusers layout.")
     shared: tuple[str, ...] = Field(default=(), description="Ids of the shared files that this model needs as well.")
     tasks: tuple[str, ...] = ("text-to-music",)
+    references: bool = Field(default=False, description="Whether it hears timbre references.")
+    codes: bool = Field(default=False, description="Whether it can follow semantic codes.")
+    adapters: bool = Field(default=False, description="Whether LoRA and LoKr adapters fit it.")
+    own_songs_only: bool = Field(default=False, description="True where it edits only songs that it made.")
     sings: bool = True
     makes_score: bool = False
     time_signatures: tuple[str, ...] = ("2/4", "3/4", "4/4", "6/8")

@@ -5,14 +5,16 @@ Knows nothing of how it is made or rendered. Where every value came from is kept
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from partita.score.types import SectionKind
-from partita.song.resolve import ResolvedRequest
 
-Origin = Literal["user", "rule", "language model", "card"]
+if TYPE_CHECKING:
+    from partita.song.resolve import ResolvedRequest
+
+Origin = Literal["user", "source", "rule", "language model", "card"]
 
 
 class PlannedSection(BaseModel):

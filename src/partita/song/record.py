@@ -5,20 +5,17 @@ Holds no clock time and no path, so that the same work gives the same record.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from partita.errors import ReplayError
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
+from partita.song.values import Value
 
 RECORD_VERSION = 1
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RuntimeRecord(_Value):
+class RuntimeRecord(Value):
     """What of the machine changes bits: compared before a replay."""
 
     device: str
@@ -30,7 +27,7 @@ class RuntimeRecord(_Value):
     decode_tile_frames: int | None = None
 
 
-class LoudnessRecord(_Value):
+class LoudnessRecord(Value):
     """What the loudness stage did. Loudness in LUFS, true peak in dBTP, gain in dB."""
 
     mode: str
@@ -41,7 +38,7 @@ class LoudnessRecord(_Value):
     after_true_peak_db: float | None
 
 
-class Record(_Value):
+class Record(Value):
     """Beside the audio as JSON and inside its tags."""
 
     record_version: int = RECORD_VERSION

@@ -4,17 +4,19 @@ flags and every other front end only build it. It knows no model: what a model c
 
 from __future__ import annotations
 
-import math
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from partita.audio.formats import BIT_DEPTHS, BITRATES_KBPS, NEEDS_AV
 from partita.errors import RequestError
 from partita.score.keys import tidy_key
 from partita.song.card import GuidanceName, SolverName
+from partita.song.source import AudioRef
+from partita.song.task import Task, TextToMusic, source_of
+from partita.song.values import Asked
 from partita.text.languages import check_language
 
 AudioFormat = Literal["wav", "flac", "mp3", "ogg", "opus", "aac"]
@@ -22,28 +24,7 @@ TimeSignature = Literal["2/4", "3/4", "4/4", "6/8"]
 MAX_SEED = 2**32 - 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __init__(self, **data: Any) -> None:
-        """Raises RequestError where a field is bad."""
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise request_error(error) from None
-
-
-class TextToMusic(_Frozen):
-    """A song from words alone."""
-
-    kind: Literal["text-to-music"] = "text-to-music"
-
-
-Task = TextToMusic
-"""Every kind of work, told apart by `kind`; a further task is a further member of the union."""
-
-
-class Sampling(_Frozen):
+class Sampling(Asked):
     """How the sampler walks from noise to music. What is left empty comes from the model's card."""
 
     steps: int | None = Field(default=None, ge=1, le=200, description="Sampler steps.")
@@ -83,7 +64,7 @@ class Sampling(_Frozen):
         return value
 
 
-class Output(_Frozen):
+class Output(Asked):
     """What is delivered. What is left empty comes from the model's card or the format's usual value."""
 
     format: AudioFormat = Field(default="flac", description="wav, flac, mp3, ogg (Vorbis), opus or aac.")
@@ -126,8 +107,26 @@ class Output(_Frozen):
         return self
 
 
-class SongRequest(_Frozen):
-    """A song as a user describes it. Everything but a caption or lyrics may be left out.
+class AdapterChoice(Asked):
+    """A trained adapter and how much of it. A plain string stands for `name`, or for both as in `name:0.8`."""
+
+    name: str = Field(min_length=1, description="A file or folder, or the name of one in the folder of adapters.")
+    strength: float = Field(default=1.0, ge=-4, le=4, description="1 is as trained, 0 is nothing.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        name, colon, strength = value.rpartition(":")
+        try:
+            return {"name": name, "strength": float(strength)} if colon and name else {"name": value}
+        except ValueError:  # the colon belongs to the path
+            return {"name": value}
+
+
+class SongRequest(Asked):
+    """A song as a user describes it. Everything but a caption or lyrics may be left out; with a source, these too.
 
     Raises RequestError, which names the field, where a value is bad.
     """
@@ -139,6 +138,12 @@ class SongRequest(_Frozen):
     instrumental: bool = Field(default=False, description="No voice. Implied where there are no lyrics.")
     model: str | None = Field(default=None, description="Model id; default: the PARTITA_MODEL setting, else built-in.")
     task: Task = TextToMusic()
+    references: tuple[AudioRef, ...] = Field(
+        default=(), max_length=8, description="Audio whose timbre the song should have: one file or several."
+    )
+    adapters: tuple[AdapterChoice, ...] = Field(
+        default=(), max_length=8, description="Trained adapters (LoRA, LoKr), each NAME or NAME:STRENGTH."
+    )
     duration_s: float | None = Field(default=None, gt=0, description="Length in seconds.")
     bpm: int | None = Field(default=None, ge=30, le=300, description="Tempo in beats a minute.")
     key: str | None = Field(default=None, description="Key, such as 'C major' or 'F# minor'.")
@@ -171,7 +176,7 @@ class SongRequest(_Frozen):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.caption.strip() and not self.lyrics.strip():
+        if source_of(self.task) is None and not self.caption.strip() and not self.lyrics.strip():
             raise RequestError(
                 "caption and lyrics are both empty: say what the song should sound like, for example "
                 "'slow piano ballad, warm and quiet', or give lyrics.",
@@ -185,28 +190,3 @@ class SongRequest(_Frozen):
                 value=True,
             )
         return self
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read a request from JSON text. Raises RequestError where it is not one."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise request_error(error) from None
-
-
-def request_error(error: ValidationError) -> RequestError:
-    """The first fault of a pydantic error as one sentence that names the field, the value and what would do."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
-    value = first.get("input")
-    if first["type"] == "extra_forbidden":
-        return RequestError(
-            f"There is no field {field!r} in a request; see `partita generate --help`.", field=field, value=value
-        )
-    reason = first["msg"].removeprefix("Value error, ")
-    if isinstance(value, float) and not math.isfinite(value):
-        reason = "it must be a finite number"
-    if isinstance(value, (dict, BaseModel)):
-        return RequestError(f"{field}: {reason}.", field=field, value=value)
-    return RequestError(f"{field} cannot be {value!r}: {reason[0].lower() + reason[1:]}.", field=field, value=value)

@@ -8,7 +8,7 @@ Source: specification of the original's acoustic pipeline, text-to-music rows.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,17 @@ from partita.models.acestep15.condition import context_latents
 from partita.models.oobleck_tiling import decode_chunks
 from partita.models.qwen3 import Qwen3
 from partita.render.guidance import guidance_of
-from partita.render.protocol import AudioChunk, LatentsReady, Noted, Parts, RenderEvent, StageStarted, StepDone
+from partita.render.protocol import (
+    AudioChunk,
+    Job,
+    LatentsReady,
+    Noted,
+    Parts,
+    RenderEvent,
+    StageStarted,
+    StepDone,
+    Told,
+)
 from partita.runtime import Runtime
 from partita.sampling.flow import predict_with
 from partita.sampling.guidance import is_active, with_null
@@ -91,26 +101,24 @@ class AceStep15Renderer:
 
     sample_rate_hz = SAMPLE_RATE_HZ
 
-    def render(
-        self,
-        resolved: ResolvedRequest,
-        plan: Plan,
-        seed: int,
-        parts: Parts,
-        runtime: Runtime,
-        latents: Tensor | None = None,
-    ) -> Iterator[RenderEvent]:
-        """Sample (unless `latents` are given) and decode. Raises ModelError where the result is not finite."""
+    def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
+        """Sample (unless a job brings its latents) and decode. Raises ModelError where the result is not finite."""
         with torch.inference_mode():
-            if latents is None:
-                for event in self._sample(resolved, plan, seed, parts, runtime):
-                    yield event
-                    if isinstance(event, LatentsReady):
-                        latents = event.latents
-                assert latents is not None  # sampling ends with LatentsReady
-            else:
-                yield LatentsReady(latents)
-            yield from self._decode(latents, resolved, plan, parts, runtime)
+            for index, job in enumerate(jobs):
+                for event in self._render(job, parts, runtime):
+                    yield Told(index, event)
+
+    def _render(self, job: Job, parts: Parts, runtime: Runtime) -> Iterator[RenderEvent]:
+        resolved, plan, latents = job.resolved, job.plan, job.latents
+        if latents is None:
+            for event in self._sample(resolved, plan, job.seed, parts, runtime):
+                yield event
+                if isinstance(event, LatentsReady):
+                    latents = event.latents
+            assert latents is not None  # sampling ends with LatentsReady
+        else:
+            yield LatentsReady(latents)
+        yield from self._decode(latents, resolved, plan, parts, runtime)
 
     def _sample(
         self, resolved: ResolvedRequest, plan: Plan, seed: int, parts: Parts, runtime: Runtime

@@ -17,8 +17,8 @@ from partita.models.acestep15.model import AceStepModel
 from partita.models.oobleck import OobleckConfig, OobleckVAE
 from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.planner.rules import RulePlanner
-from partita.render.acestep15 import AceStep15Renderer, latent_frames
-from partita.render.protocol import AudioChunk, LatentsReady, Noted, StageStarted, StepDone
+from partita.render.acestep15.renderer import AceStep15Renderer, latent_frames
+from partita.render.protocol import AudioChunk, Job, LatentsReady, Noted, StageStarted, StepDone
 from partita.song.request import Sampling, SongRequest
 from partita.song.resolve import resolve
 from partita.text.tokenizers import TextTokenizer
@@ -70,7 +70,9 @@ def parts(tmp_path_factory) -> TinyParts:
 def render(parts, *, model="ace-step-1.5-turbo", seed=1, latents=None, **fields) -> list[Any]:
     resolved = resolve(SongRequest(**{"caption": "x", "duration_s": 5.12, "seed": seed, **fields}), card(model))
     plan = RulePlanner(complete=False).plan(resolved, seed)
-    return list(AceStep15Renderer().render(resolved, plan, seed, parts, fake_runtime(), latents))
+    return [
+        told.event for told in AceStep15Renderer().render([Job(resolved, plan, latents=latents)], parts, fake_runtime())
+    ]
 
 
 def audio(events: list[Any]) -> np.ndarray:

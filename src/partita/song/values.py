@@ -1,0 +1,54 @@
+"""What every value that a user writes is made of: frozen, strict about its fields, and with errors that name them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from partita.errors import RequestError
+
+
+class Value(BaseModel):
+    """A frozen value without unknown fields, for what Partita itself fills in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Asked(Value):
+    """A value that a user fills in: numbers are finite, and a bad field is a RequestError."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    def __init__(self, **data: Any) -> None:
+        """Raises RequestError where a field is bad."""
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise request_error(error) from None
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read the value from JSON text. Raises RequestError where it is not one."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise request_error(error) from None
+
+
+def request_error(error: ValidationError) -> RequestError:
+    """The first fault of a pydantic error as one sentence that names the field, the value and what would do."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        return RequestError(
+            f"There is no field {field!r} in a request; see `partita generate --help`.", field=field, value=value
+        )
+    reason = first["msg"].removeprefix("Value error, ")
+    if isinstance(value, float) and not math.isfinite(value):
+        reason = "it must be a finite number"
+    if isinstance(value, (dict, BaseModel)):
+        return RequestError(f"{field}: {reason}.", field=field, value=value)
+    return RequestError(f"{field} cannot be {value!r}: {reason[0].lower() + reason[1:]}.", field=field, value=value)
