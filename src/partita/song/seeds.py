@@ -12,9 +12,9 @@ def original_seeds(seed: str | float | None, count: int, fresh_seed: Callable[[]
     """One seed for each of `count` songs.
 
     A text holds seeds between commas; what is behind a decimal point is dropped ("12.7" is 12), and seeds beyond
-    `count` are left out. A song whose entry is missing, empty, -1 or no number gets one from `fresh_seed`: a single seed
-    is the first song's alone. A number is read as such a single seed, where None and negative numbers leave every song
-    to `fresh_seed`.
+    `count` are left out. A song whose entry is missing, empty, -1 or no number gets one from `fresh_seed`; so a single
+    seed is the first song's alone. A number is such a single seed, and None and negative numbers leave every song to
+    `fresh_seed`.
     """
     if seed is None or isinstance(seed, (int, float)):
         given = [-1 if seed is None or seed < 0 else int(seed)]

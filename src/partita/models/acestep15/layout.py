@@ -102,12 +102,13 @@ class OriginalBatch:
 
 @dataclass(frozen=True)
 class _Task:
-    """context: what the source channels hold; with holes, the spans are silence. ranged: has spans, and keeps the
-    rest. source: whether a source is refused, may be left out where there are codes, or must be given."""
+    """context: what the source channels hold; with holes, the spans are silence. source: whether a source is refused,
+    may be left out where there are codes, or must be given. range: whether spans are refused, may be given, or are
+    always there and marked in the chunk mask; with spans, the rest is kept."""
 
     context: Literal["silence", "source", "source with holes"]
     source: Literal["refused", "or codes", "needed"] = "needed"
-    ranged: bool = False
+    range: Literal["refused", "unmarked", "marked"] = "refused"
     is_cover: bool = False
     takes_codes: bool = False
 
@@ -116,15 +117,15 @@ _TASKS: dict[TaskKind, _Task] = {
     "text-to-music": _Task("silence", "refused", takes_codes=True),
     "retake": _Task("silence", "refused", takes_codes=True),
     "audio-to-audio": _Task("silence", takes_codes=True),
-    "edit": _Task("silence", takes_codes=True),
+    "edit": _Task("silence", range="unmarked", takes_codes=True),
     "cover": _Task("source", "or codes", is_cover=True, takes_codes=True),
     "cover-no-codes": _Task("source"),
     "extract": _Task("source"),
     "complete": _Task("source"),
-    "lego": _Task("source", ranged=True),
-    "repaint": _Task("source with holes", ranged=True),
-    "outpaint": _Task("source with holes", ranged=True),
-    "extend": _Task("source with holes", ranged=True),
+    "lego": _Task("source", range="marked"),
+    "repaint": _Task("source with holes", range="marked"),
+    "outpaint": _Task("source with holes", range="marked"),
+    "extend": _Task("source with holes", range="marked"),
 }
 
 
@@ -140,9 +141,10 @@ def lay_out(
 ) -> Layout:
     """The layout of one song of `frames` frames, the source lying at frames `source_at` and on.
 
-    Without spans, outpaint and extend make what lies outside the source; repaint and lego make everything. Frames
-    that neither source nor codes fill are silence from the same place of the silence latent; the padding to 128 frames
-    is silence from its beginning, marked as kept where the task has a range, else as made.
+    Without spans, outpaint and extend make what lies outside the source; repaint and lego make everything. The spans
+    of an edit say what is kept around them, and the network is told nothing of them. Frames that neither source nor
+    codes fill are silence from the same place of the silence latent; the padding to 128 frames is silence from its
+    beginning, marked as kept where the task has a range, else as made.
     `chunk_mask`: explicit is 1 in the spans and 0 elsewhere; ones and two mark every frame alike, as published
     programs did by accident and on purpose. `codes`: how many 5 Hz audio codes are given, if any.
     Raises RequestError where task, source, spans and canvas do not go together.
@@ -150,7 +152,7 @@ def lay_out(
     task = _TASKS[task_kind]
     _check_canvas(frames)
     _check_source(task_kind, task, source_frames, source_at, frames, codes)
-    if spans and not task.ranged:
+    if spans and task.range == "refused":
         raise RequestError(f"{task_kind} makes the whole song and takes no spans; {len(spans)} given.", field="task")
     padded = max(frames, SHORTEST_FRAMES)
     canvas = _padded((_positional(0, frames),), padded)
@@ -158,11 +160,8 @@ def lay_out(
     if source_frames is not None:
         clean = _overlay(clean, Run("source", source_at, source_at + source_frames, 0))
     hint = _code_runs(min(codes * FRAMES_PER_CODE, frames), padded) if codes else None
-    if not task.ranged:
-        made: tuple[Span, ...] = ()
-    elif spans:
-        made = _tidy_spans(spans, frames)
-    else:
+    made = _tidy_spans(spans, frames)
+    if not made and task.range == "marked":
         made = _spans_unasked(task_kind, source_at, source_frames or 0, frames)
     source = canvas if task.context == "silence" else clean
     if hint is not None:
@@ -176,8 +175,8 @@ def lay_out(
         spans=made,
         source=source,
         clean=clean if source_frames is not None else source,
-        mask=_mask_runs(padded, made, chunk_mask),
-        repaint=made if task.ranged else None,
+        mask=_mask_runs(padded, made if task.range == "marked" else (), chunk_mask),
+        repaint=made or None,
         hint=hint,
         is_cover=task.is_cover or hint is not None,
     )
