@@ -143,8 +143,8 @@ def lay_out(
 
     Without spans, outpaint and extend make what lies outside the source; repaint and lego make everything. The spans
     of an edit say what is kept around them, and the network is told nothing of them. Frames that neither source nor
-    codes fill are silence from the same place of the silence latent; the padding to 128 frames is silence from its
-    beginning, marked as kept where the task has a range, else as made.
+    codes fill are silence from the same place of the silence latent. The padding to 128 frames is silence from its
+    beginning, but in a context of nothing but silence runs on; a task with a range marks it as kept, others as made.
     `chunk_mask`: explicit is 1 in the spans and 0 elsewhere; ones and two mark every frame alike, as published
     programs did by accident and on purpose. `codes`: how many 5 Hz audio codes are given, if any.
     Raises RequestError where task, source, spans and canvas do not go together.
@@ -155,17 +155,17 @@ def lay_out(
     if spans and task.range == "refused":
         raise RequestError(f"{task_kind} makes the whole song and takes no spans; {len(spans)} given.", field="task")
     padded = max(frames, SHORTEST_FRAMES)
-    canvas = _padded((_positional(0, frames),), padded)
-    clean = canvas
+    clean = _padded((_positional(0, frames),), padded)
     if source_frames is not None:
         clean = _overlay(clean, Run("source", source_at, source_at + source_frames, 0))
     hint = _code_runs(min(codes * FRAMES_PER_CODE, frames), padded) if codes else None
     made = _tidy_spans(spans, frames)
     if not made and task.range == "marked":
         made = _spans_unasked(task_kind, source_at, source_frames or 0, frames)
-    source = canvas if task.context == "silence" else clean
+    source = (_positional(0, padded),) if task.context == "silence" else clean
     if hint is not None:
         source = hint
+        clean = hint if source_frames is None else clean
     elif task.context == "source with holes":
         for first, end in made:
             source = _overlay(source, _positional(first, end))
@@ -174,7 +174,7 @@ def lay_out(
         valid=frames,
         spans=made,
         source=source,
-        clean=clean if source_frames is not None else source,
+        clean=clean,
         mask=_mask_runs(padded, made if task.range == "marked" else (), chunk_mask),
         repaint=made or None,
         hint=hint,
@@ -461,7 +461,7 @@ def _original_song(
     frames = clean[-1].end
     if frames > LONGEST_FRAMES and (span is not None or not heard):
         raise RequestError(f"{frames} frames exceed the silence latent's {LONGEST_FRAMES}; shorten the source.")
-    silence = (Run("silence", 0, frames, 0),)
+    silence = (_positional(0, frames),)
     source = clean if heard else silence
     if heard and span is not None and silenced:
         source = _overlay(source, _positional(*span))
