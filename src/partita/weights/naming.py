@@ -47,6 +47,16 @@ def diffusers_transformer(key: str) -> str | None:
     return "decoder." + _attention(key)
 
 
+def diffusers_spelling(name: str) -> str:
+    """A published name inside the transformer (without `decoder.`) as the component `transformer` spells it."""
+    for theirs, ours in _DIFFUSERS_PATCHES:
+        if name.startswith(ours):
+            name = theirs + name.removeprefix(ours)
+    for theirs, ours in _DIFFUSERS_ATTENTION:
+        name = name.replace(ours, theirs)
+    return name
+
+
 def diffusers_condition_encoder(key: str) -> str | None:
     """Component `condition_encoder`: the encoder, the null condition, and the silence latent as a buffer."""
     if key in ("null_condition_emb", SILENCE_KEY):
