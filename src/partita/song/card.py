@@ -65,7 +65,7 @@ class SamplingDefaults(Value):
     shift_range: tuple[float, float] | None = Field(
         default=None, description="Least and greatest shift the checkpoint was made for."
     )
-    max_timesteps: int = Field(default=20, description="Longest list of custom timesteps; 0 where there are none.")
+    max_timesteps: int = Field(default=20, description="Longest list of custom timesteps.")
     guidance_scale: float = Field(description="1 where the checkpoint runs without guidance.")
     guidance_supported: bool
     guidance: GuidanceName = "apg"

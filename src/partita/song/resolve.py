@@ -412,12 +412,6 @@ def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> Res
 
 def _check_timesteps(timesteps: tuple[float, ...], card: ModelCard) -> None:
     longest = card.sampling.max_timesteps
-    if longest == 0:
-        raise RequestError(
-            f"{card.id} takes no timesteps of your own; use sampling.steps and sampling.shift.",
-            field="sampling.timesteps",
-            value=timesteps,
-        )
     if len(timesteps) > longest:
         raise RequestError(
             f"{card.id} takes at most {longest} timesteps, and {len(timesteps)} were given.",
