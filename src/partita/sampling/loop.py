@@ -16,7 +16,7 @@ from torch import Tensor
 from partita.errors import RequestError
 from partita.sampling.guidance import Guidance, guide, guide_again, is_active
 from partita.sampling.schedules import Schedule
-from partita.sampling.solvers import Move, Solver, estimate, euler
+from partita.sampling.solvers import Look, Move, Solver, estimate, euler
 
 Predict = Callable[[Tensor, float, int], Tensor]
 """(state, t, step index) -> velocity of the same shape. With guidance the state is the batch twice, [2B, T, D], and the
@@ -29,11 +29,13 @@ AfterStep = Callable[[Tensor, int, float], Tensor]
 
 @dataclass(frozen=True)
 class State:
-    """Everything that the next step depends on: latents x [B, T, D], which step comes, and APG's memory."""
+    """Everything that the next step depends on: latents x [B, T, D], which step comes, APG's memory, and what the
+    step before saw, for solvers that look back."""
 
     x: Tensor
     index: int = 0
     average: Tensor | None = None
+    last: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,21 @@ class StepDone:
         return self.after.x if self.t_next == 0 else estimate(self.before.x, self.velocity, self.t)
 
 
+def guided_velocity(
+    predict: Predict, x: Tensor, t: float, index: int, guidance: Guidance | None, average: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One look at the model: what it said, the velocity to follow [B, T, D], and APG's memory after it.
+
+    `average` is APG's memory before it. A guidance scale of 1 or less asks for one prediction only.
+    """
+    if guidance is None or not is_active(guidance):
+        raw = predict(x, t, index)
+        return raw, raw, average
+    raw = predict(torch.cat([x, x]), t, index)
+    cond, null = raw.chunk(2)
+    return raw, *guide(guidance, cond, null, x, t, average)
+
+
 def take_step(
     state: State,
     schedule: Schedule,
@@ -76,27 +93,20 @@ def take_step(
         )
     k, x = state.index, state.x
     t, t_next = schedule.times[k], schedule.times[k + 1]
-    active = guidance if is_active(guidance) else None
-
-    def look(at: Tensor, time: float) -> Tensor:
-        return predict(torch.cat([at, at]) if active else at, time, k)
 
     def again(at: Tensor, time: float) -> Tensor:
-        raw = look(at, time)
-        if active is None:
-            return raw
-        cond, null = raw.chunk(2)
-        return guide_again(active, cond, null, at, time)
+        if guidance is None or not is_active(guidance):
+            return predict(at, time, k)
+        cond, null = predict(torch.cat([at, at]), time, k).chunk(2)
+        return guide_again(guidance, cond, null, at, time)
 
-    raw = look(x, t)
-    velocity, average = raw, state.average
-    if active is not None:
-        cond, null = raw.chunk(2)
-        velocity, average = guide(active, cond, null, x, t, state.average)
-    x_next = solver(Move(x, velocity, t, t_next, k, schedule.steps, again))
+    raw, velocity, average = guided_velocity(predict, x, t, k, guidance, state.average)
+    x_next = solver(Move(x, velocity, t, t_next, k, schedule.steps, again, state.last))
     if after_step is not None:
         x_next = after_step(x_next, k, t_next)
-    return StepDone(k, schedule.steps, t, t_next, state, raw, velocity, State(x_next, k + 1, average))
+    return StepDone(
+        k, schedule.steps, t, t_next, state, raw, velocity, State(x_next, k + 1, average, Look(x, velocity, t))
+    )
 
 
 def denoise(

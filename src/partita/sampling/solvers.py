@@ -14,11 +14,21 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Look:
+    """What was seen at the start of a step: state x [B, T, D], guided velocity v there, time t."""
+
+    x: Tensor
+    v: Tensor
+    t: float
+
+
+@dataclass(frozen=True)
 class Move:
     """What one step starts from.
 
     x: state [B, T, D] at time `t`; v: guided velocity there; t_next: where the step ends; index and count: which
-    step of how many; again: guided velocity at another state and time, for solvers that look twice.
+    step of how many; again: guided velocity at another state and time, for solvers that look twice; last: what the
+    step before started from, for solvers that look back, none at the first step.
     """
 
     x: Tensor
@@ -28,6 +38,7 @@ class Move:
     index: int
     count: int
     again: Callable[[Tensor, float], Tensor]
+    last: Look | None = None
 
 
 Solver = Callable[[Move], Tensor]
