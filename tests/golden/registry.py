@@ -80,7 +80,7 @@ TENSOR_CHECKERS: dict[str, str] = {
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.
 JSON_CHECKERS: dict[str, tuple[str, ...]] = {
-    "08": ("tests.golden.prompts:check_prompts",),
+    "08": ("tests.golden.prompts:check_prompts", "tests.golden.preparation:check_preparation"),
 }
 
 

@@ -29,6 +29,7 @@ COMPLETE = [
     "04_oobleck_vae.safetensors",
     "07_guidance.safetensors",
     "08_prompts.json",
+    "08_latent_preparation.json",
 ]
 GENERATIONS = ["05_generate_turbo.safetensors", "06_generate_base_sft.safetensors"]
 
