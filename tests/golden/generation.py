@@ -1,7 +1,7 @@
 """Runs recorded generations of ACE-Step 1.5: condition encoders, transformer, schedule, guidance and solver together.
 
-The arguments of a case carry the names of the original call. Left alone are cases that need the repaint injection
-(they hold a `repaint_mask`), and cases with an argument that is not known here.
+The arguments of a case carry the names of the original call. Left alone are cases with an argument that is not known
+here.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from partita.models.acestep15.model import AceStepModel
 from partita.sampling import schedules
 from partita.sampling.flow import Phase, Velocity, cover_step_count, predict_in_phases, start_from_source
 from partita.sampling.guidance import Guidance, is_active, with_null
-from partita.sampling.loop import State, denoise
+from partita.sampling.loop import AfterStep, State, denoise
+from partita.sampling.repaint import blend, injection
 from partita.sampling.schedules import Schedule
 from partita.sampling.solvers import Solver, euler, sde
 
 ARGUMENTS = {
     "_variant", "_sde_seed", "seed", "use_progress_bar", "infer_method", "infer_steps", "shift",
     "diffusion_guidance_sale", "use_adg", "cfg_interval_start", "cfg_interval_end",
-    "audio_cover_strength", "cover_noise_strength",
+    "audio_cover_strength", "cover_noise_strength", "repaint_injection_ratio", "repaint_crossfade_frames",
 }  # fmt: skip
 DEFAULT_STEPS = 30  # of the original's base and SFT classes
+DEFAULT_INJECTION_RATIO = 0.5
+DEFAULT_CROSSFADE_FRAMES = 10  # the recorded cases that leave it out show that it is 9 or more
 
 Inputs = dict[str, Tensor]
 Arguments = dict[str, Any]
@@ -44,7 +47,7 @@ def check_generation(tensors: dict[str, Tensor], meta: dict[str, str], path: Pat
         prefix = f"in.{case}."
         inputs = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         selected = any(name.startswith(f"out.{case}.") for name in tensors)
-        if selected and arguments.keys() <= ARGUMENTS and "repaint_mask" not in inputs:
+        if selected and arguments.keys() <= ARGUMENTS:
             computed |= {f"{case}.{name}": value for name, value in _generate(model, inputs, arguments).items()}
     return computed
 
@@ -83,10 +86,11 @@ def _generate(model: AceStepModel, inputs: Inputs, arguments: Arguments) -> dict
             predict_in_phases(phases),
             guidance=guidance,
             solver=_solver(inputs, arguments, unshifted=not turbo),
+            after_step=_injection(inputs, arguments, schedule),
         )
     )
     return out | {
-        "target_latents": steps[-1].after.x,
+        "target_latents": _blended(steps[-1].after.x, inputs, arguments),
         "timesteps_used": torch.tensor([step.t for step in steps]),
         "xt": torch.stack([step.before.x for step in steps]),
         "velocity": torch.stack([step.raw for step in steps]),
@@ -117,6 +121,21 @@ def _solver(inputs: Inputs, arguments: Arguments, *, unshifted: bool) -> Solver:
         return euler
     draws = inputs["sde_noise"]
     return sde(lambda k: draws[k], unshifted=unshifted)
+
+
+def _injection(inputs: Inputs, arguments: Arguments, schedule: Schedule) -> AfterStep | None:
+    if "repaint_mask" not in inputs:
+        return None
+    ratio = arguments.get("repaint_injection_ratio", DEFAULT_INJECTION_RATIO)
+    mask, clean, noise = (inputs[name] for name in ("repaint_mask", "clean_src_latents", "noise"))
+    return injection(mask, clean, noise, ratio, schedule.steps, last_step=arguments["_variant"] != "turbo")
+
+
+def _blended(x: Tensor, inputs: Inputs, arguments: Arguments) -> Tensor:
+    if "repaint_mask" not in inputs:
+        return x
+    frames = arguments.get("repaint_crossfade_frames", DEFAULT_CROSSFADE_FRAMES)
+    return blend(x, inputs["clean_src_latents"], inputs["repaint_mask"], frames, original=True)
 
 
 def _condition(model: AceStepModel, inputs: Inputs, *, plain: bool) -> tuple[PackedCondition, Tensor]:

@@ -76,6 +76,7 @@ TENSOR_CHECKERS: dict[str, str] = {
     "05": "tests.golden.generation:check_generation",
     "06": "tests.golden.generation:check_generation",
     "07": "tests.golden.sampling:check_guidance",
+    "08": "tests.golden.blending:check_blending",
 }
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.
