@@ -8,8 +8,11 @@ from partita.planner.form import plan_sections, tagged_sections
 from partita.planner.rules import RulePlanner
 from partita.score.keys import KEYS
 from partita.score.types import Grid
+from partita.song.plan import Plan, PlannedSection
 from partita.song.request import SongRequest
-from partita.song.resolve import resolve
+from partita.song.resolve import TakenIn, resolve
+from partita.song.source import SongOrigin, SourceFacts
+from partita.song.task import Extend, Outpaint, Repaint, Retake, TextToMusic
 from partita.weights.catalog import card
 
 
@@ -89,3 +92,100 @@ def test_more_tags_than_bars_still_fill_the_song():
     sections = plan_sections("[Verse]\n" * 50, 4.0, 60, "4/4", Random("s"))
     assert sections[0].start_s == 0
     assert sections[-1].end_s == 4.0
+
+
+SOURCE_PLAN = Plan(
+    caption="calm waltz",
+    lyrics="[Instrumental]",
+    language="unknown",
+    duration_s=20.0,
+    bpm=90,
+    key="F# minor",
+    time_signature="3/4",
+    sections=(
+        PlannedSection(kind="intro", start_s=0.0, end_s=8.0),
+        PlannedSection(kind="verse", start_s=8.0, end_s=20.0),
+    ),
+)
+
+
+def edited(task, plan=SOURCE_PLAN, model="built-in", family="built-in", **fields):
+    song = SongOrigin(model=model, family=family, plan=plan, gain_db=0.0)
+    source = SourceFacts(sha256="ab" * 32, samples=round(plan.duration_s * 48_000), song=song)
+    resolved = resolve(SongRequest(task=task, **fields), card(model), TakenIn(source=source))
+    return RulePlanner(complete=card(model).makes_score).plan(resolved, 5)
+
+
+@pytest.mark.parametrize(("model", "family"), [("built-in", "built-in"), ("ace-step-1.5-turbo", "acestep-1.5")])
+def test_what_an_edit_leaves_open_is_its_source_s(model, family):
+    plan = edited(Repaint(source="a", start_s=4, end_s=9), model=model, family=family)
+    assert (plan.bpm, plan.key, plan.time_signature) == (90, "F# minor", "3/4")
+    assert (plan.sections, plan.duration_s, plan.caption) == (SOURCE_PLAN.sections, 20.0, "calm waltz")
+    names = ("bpm", "key", "time_signature", "sections", "duration_s", "caption")
+    assert {plan.origins[name] for name in names} == {"source"}
+
+
+def test_an_edit_s_own_words_and_tempo_are_the_user_s():
+    task = Repaint(source="a", start_s=4, end_s=9)
+    plan = edited(task, model="ace-step-1.5-turbo", family="acestep-1.5", caption="storm", bpm=100)
+    assert (plan.caption, plan.bpm, plan.key) == ("storm", 100, "F# minor")
+    assert (plan.origins["caption"], plan.origins["bpm"], plan.origins["key"]) == ("user", "user", "source")
+
+
+@pytest.mark.parametrize("field", [{"bpm": 91}, {"key": "F# major"}, {"time_signature": "4/4"}])
+def test_a_score_is_not_given_a_second_tempo_key_or_metre(field):
+    with pytest.raises(RequestError, match="source is in") as caught:
+        edited(Repaint(source="a", start_s=4, end_s=9), **field)
+    assert [caught.value.field] == list(field)
+    assert edited(Repaint(source="a", start_s=4, end_s=9), bpm=90, key="F# minor").origins["key"] == "user"
+
+
+@settings(max_examples=60)
+@given(st.floats(0, 200), st.floats(0, 200), st.integers(60, 180), st.sampled_from(("3/4", "4/4", "6/8")))
+def test_a_longer_song_keeps_the_beats_and_the_form_of_its_source(left_s, right_s, bpm, metre):
+    if max(left_s, right_s) < 0.1:
+        left_s = 4.0
+    bar_s = Grid(bpm, metre).bar_s
+    source = SOURCE_PLAN.model_copy(update={"bpm": bpm, "time_signature": metre})
+    plan = edited(Extend(source="a", left_s=left_s, right_s=right_s), plan=source)
+    at_s = round(left_s * 25) / 25
+    assert 0 <= plan.beat_offset_s < bar_s
+    beats = (at_s - plan.beat_offset_s) / bar_s
+    assert beats == pytest.approx(round(beats), abs=1e-6)
+    assert plan.sections[0].start_s == 0
+    assert plan.sections[-1].end_s == plan.duration_s
+    for before, after in pairwise(plan.sections):
+        assert before.end_s == pytest.approx(after.start_s, abs=1e-9)
+        assert before.end_s > before.start_s
+    verse = next(one for one in plan.sections if one.start_s == pytest.approx(at_s + 8.0))
+    assert verse.kind == "verse"
+    for added in (one for one in plan.sections if one.start_s > at_s + 20.0 or 0 < one.start_s < at_s):
+        bars = (added.start_s - plan.beat_offset_s) / bar_s
+        assert bars == pytest.approx(round(bars), abs=1e-6)
+
+
+def test_a_few_bars_more_go_on_with_the_last_section_and_a_minute_gets_a_form():
+    few = edited(Extend(source="a", right_s=8.0))
+    assert [(one.kind, one.end_s) for one in few.sections] == [("intro", 8.0), ("verse", 28.0)]
+    many = edited(Extend(source="a", right_s=56.0))
+    assert [one.kind for one in many.sections] == ["intro", "verse", "chorus", "verse", "chorus", "outro"]
+    before = edited(Outpaint(source="a", start_s=-8.0, end_s=3.0))
+    assert [(one.kind, one.start_s) for one in before.sections] == [("intro", 0.0), ("intro", 8.0), ("verse", 16.0)]
+
+
+def test_a_song_that_was_extended_is_extended_again_on_the_same_beats():
+    once = edited(Extend(source="a", left_s=3.0))
+    assert once.beat_offset_s == pytest.approx(1.0)
+    twice = edited(Extend(source="a", left_s=3.0), plan=once)
+    assert twice.beat_offset_s == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_retake_has_the_plan_of_the_song_it_retakes():
+    request = SongRequest(caption="x", task=Retake(of_seed=7))
+    assert RulePlanner(complete=True).plan(resolve(request, card("built-in")), 99) == planned(7)
+
+
+def test_given_codes_are_part_of_the_plan():
+    plan = planned(complete=False, model="ace-step-1.5-turbo", task=TextToMusic(codes=(1, 2, 3, 4, 5)))
+    assert (plan.codes, plan.duration_s) == ((1, 2, 3, 4, 5), 1.0)
+    assert (plan.origins["codes"], plan.origins["duration_s"]) == ("user", "user")

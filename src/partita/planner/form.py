@@ -1,11 +1,13 @@
 """The form of a song: which sections follow each other and where they begin, on the bar lines.
 
-Lyrics with tags decide it; without them the length does.
+Lyrics with tags decide it; without them the length does. A song that grows keeps the sections that it has.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from random import Random
 
 from partita.score.types import Grid, SectionKind
@@ -32,6 +34,7 @@ _KIND_OF_TAG: tuple[tuple[str, SectionKind], ...] = (
     ("end", "outro"),
 )
 PHRASE_BARS = 4
+_NOTHING_S = 1e-6
 
 
 def draw(random: Random, low: int, high: int) -> int:
@@ -71,6 +74,32 @@ def plan_sections(
     return tuple(sections)
 
 
+def continued_sections(
+    sections: Sequence[PlannedSection], grid: Grid, source_s: tuple[float, float], duration_s: float
+) -> tuple[PlannedSection, ...]:
+    """The form of a song of `duration_s` in which another, with `sections` of its own, lies at `source_s` (start, end).
+
+    Its sections stay where they are in it; the last goes on where less than two phrases are added after it. Longer
+    additions, and all that is put before it, get sections of their own: whole bars of `grid` (the longer song's) but
+    for the song's two ends. A source without sections gives none.
+    """
+    if not sections:
+        return ()
+    start_s, end_s = source_s
+    own = [PlannedSection(kind=one.kind, start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in sections]
+    form = _form_before(_bars(start_s, grid))
+    before = _laid(form, start_s - sum(bars for _, bars in form) * grid.bar_s, grid)
+    if before:
+        before[0] = before[0].model_copy(update={"start_s": 0.0})
+        before[-1] = before[-1].model_copy(update={"end_s": own[0].start_s})
+    line_s = grid.offset_s + math.ceil((end_s - grid.offset_s) / grid.bar_s - _NOTHING_S) * grid.bar_s
+    after = _laid(_form_after(_bars(duration_s - line_s, grid), own[-1].kind), line_s, grid)
+    (after or own)[-1:] = [(after or own)[-1].model_copy(update={"end_s": duration_s})]
+    if after:
+        own[-1] = own[-1].model_copy(update={"end_s": line_s})
+    return (*before, *own, *after)
+
+
 def _bars_of_parts(parts: list[tuple[SectionKind, int]], bars: int) -> list[tuple[SectionKind, int]]:
     """Share the bars out by the lines of each part (an empty one counts as two), in whole phrases if they fit."""
     unit = PHRASE_BARS if bars >= PHRASE_BARS * len(parts) else 1
@@ -101,6 +130,11 @@ def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
         kinds = ["verse", "chorus"]
     if phrases >= 4:
         kinds = ["intro", *middle[: phrases - 2], "outro"]
+    return _in_phrases(kinds, bars - phrases * PHRASE_BARS)
+
+
+def _in_phrases(kinds: Sequence[SectionKind], rest: int) -> list[tuple[SectionKind, int]]:
+    """A phrase of each kind, those of one kind in a row as one section, and `rest` more bars at the end."""
     lengths: list[tuple[SectionKind, int]] = []
     for kind in kinds:
         if lengths and lengths[-1][0] == kind:
@@ -108,5 +142,43 @@ def _usual_form(bars: int, random: Random) -> list[tuple[SectionKind, int]]:
         else:
             lengths.append((kind, PHRASE_BARS))
     kind, last = lengths[-1]
-    lengths[-1] = (kind, last + bars - phrases * PHRASE_BARS)
+    lengths[-1] = (kind, last + rest)
     return lengths
+
+
+def _bars(length_s: float, grid: Grid) -> int:
+    """Bars to a stretch: at least one, but none to an empty one."""
+    return 0 if length_s < _NOTHING_S else max(1, round(length_s / grid.bar_s))
+
+
+def _form_before(bars: int) -> list[tuple[SectionKind, int]]:
+    """What leads up to a song: an intro, and more where there is room for two phrases."""
+    phrases, rest = divmod(bars, PHRASE_BARS)
+    if phrases < 2:
+        return [("intro", bars)] if bars else []
+    return _in_phrases([*_alternating("chorus", phrases - 1), "intro"], rest)[::-1]
+
+
+def _form_after(bars: int, last: SectionKind) -> list[tuple[SectionKind, int]]:
+    """What follows a song that ends in a section of kind `last`; less than two phrases are none of their own."""
+    phrases, rest = divmod(bars, PHRASE_BARS)
+    if phrases < 2:
+        return []
+    kinds = _alternating("verse" if last == "chorus" else "chorus", phrases)
+    return _in_phrases([*kinds[:-1], "outro"] if phrases >= 4 else kinds, rest)
+
+
+def _alternating(first: SectionKind, phrases: int) -> list[SectionKind]:
+    """Verses and choruses of two phrases each."""
+    second: SectionKind = "verse" if first == "chorus" else "chorus"
+    return [first if phrase // 2 % 2 == 0 else second for phrase in range(phrases)]
+
+
+def _laid(form: Sequence[tuple[SectionKind, int]], at_s: float, grid: Grid) -> list[PlannedSection]:
+    """These sections one after the other from `at_s` on."""
+    sections: list[PlannedSection] = []
+    for kind, bars in form:
+        end_s = at_s + bars * grid.bar_s
+        sections.append(PlannedSection(kind=kind, start_s=at_s, end_s=end_s))
+        at_s = end_s
+    return sections

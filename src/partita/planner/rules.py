@@ -1,20 +1,25 @@
 """A planner of plain rules: what the user gave, what the caption says in so many words, and usual values for the rest.
 
 Knows no model and no tensors. A renderer whose model can leave tempo, key and form open gets them open (`complete`
-false); one that needs a whole plan gets every field, the open ones drawn from the seed.
+false); one that needs a whole plan gets every field, the open ones drawn from the seed. With a song as its source what
+is left open is that song's, and its beats and its form go on.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from partita.errors import RequestError
-from partita.planner.form import draw, plan_sections
+from partita.planner.form import continued_sections, draw, plan_sections
 from partita.score.keys import key_name, parse_key
-from partita.song.plan import Origin, Plan
+from partita.score.types import Grid
+from partita.song.plan import Origin, Plan, PlannedSection
 from partita.song.resolve import ResolvedRequest
+from partita.song.source import SAMPLE_RATE_HZ
+from partita.song.task import Retake, TextToMusic
 
 # Tempo ranges in BPM that these words usually mean; the first that the caption holds decides.
 _TEMPO_WORDS: tuple[tuple[str, int, int], ...] = (
@@ -60,23 +65,35 @@ class RulePlanner:
     time_signatures: tuple[str, ...] = ("2/4", "3/4", "4/4", "6/8")
 
     def plan(self, resolved: ResolvedRequest, seed: int) -> Plan:
-        """The plan of one song. Raises RequestError where the caption names a tempo or metre that cannot be played."""
-        origins: dict[str, Origin] = {"caption": "user", "lyrics": "user" if not resolved.instrumental else "rule"}
-        origins["language"] = "user" if resolved.language != "unknown" else "card"
+        """The plan of one song; a retake's is that of the song it retakes.
+
+        Raises RequestError where the caption names a tempo or metre that cannot be played, or where a whole plan is
+        needed and the request asks for another tempo, key or metre than its source has.
+        """
+        task = resolved.task
+        if isinstance(task, Retake):
+            seed = task.of_seed
+        source = resolved.source.song.plan if resolved.source is not None and resolved.source.song is not None else None
         duration_s = resolved.duration_s if resolved.duration_s is not None else resolved.default_duration_s
-        origins["duration_s"] = "user" if resolved.duration_s is not None else "card"
+        origins = _origins(resolved, source)
         bpm, key, metre = resolved.bpm, resolved.key, resolved.time_signature
-        origins |= {
-            name: "user" for name, value in (("bpm", bpm), ("key", key), ("time_signature", metre)) if value is not None
-        }
-        sections = ()
-        if self.complete:
+        offset_s, sections = 0.0, ()
+        if source is not None:
+            if self.complete:
+                _check_same(resolved, source)
+            bpm = bpm if bpm is not None else source.bpm
+            key, metre = key or source.key, metre or source.time_signature
+            offset_s, sections = _continued(resolved, source, duration_s)
+        elif self.complete:
             random = Random(f"plan {seed}")
-            origins |= {name: "rule" for name in ("bpm", "key", "time_signature", "sections") if name not in origins}
             metre = metre or self._metre(resolved.caption)
             bpm = bpm if bpm is not None else self._bpm(resolved.caption, metre, random)
             key = key or _key(resolved.caption, random)
             sections = plan_sections(resolved.lyrics, duration_s, bpm, metre, random)
+        codes = task.codes if isinstance(task, TextToMusic) else None
+        drawn = {"bpm": bpm, "key": key, "time_signature": metre, "sections": sections or None, "codes": codes}
+        usual: Origin = "rule" if source is None else "source"
+        origins |= {name: usual for name, value in drawn.items() if value is not None and name not in origins}
         return Plan(
             caption=resolved.caption,
             lyrics=resolved.lyrics,
@@ -85,7 +102,9 @@ class RulePlanner:
             bpm=bpm,
             key=key,
             time_signature=metre,
+            beat_offset_s=offset_s,
             sections=sections,
+            codes=codes,
             origins=origins,
         )
 
@@ -119,6 +138,54 @@ class RulePlanner:
         if metre == "6/8":  # the beat is a dotted quarter: two thirds as many of them
             low, high = round(low * 2 / 3), round(high * 2 / 3)
         return min(max(draw(random, low, high), self.bpm_min), self.bpm_max)
+
+
+def _origins(resolved: ResolvedRequest, source: Plan | None) -> dict[str, Origin]:
+    """Where the values of a resolved request come from; those that it leaves open have no entry."""
+    origins: dict[str, Origin] = {
+        "caption": "user",
+        "lyrics": "rule" if resolved.instrumental else "user",
+        "language": "card" if resolved.language == "unknown" else "user",
+        "duration_s": "card" if resolved.duration_s is None else "user" if resolved.canvas is None else "source",
+    }
+    if source is not None:
+        origins |= {
+            name: "source"
+            for name in ("caption", "lyrics", "language")
+            if origins[name] == "user" and getattr(resolved, name) == getattr(source, name)
+        }
+    asked = {"bpm": resolved.bpm, "key": resolved.key, "time_signature": resolved.time_signature}
+    if isinstance(resolved.task, TextToMusic):
+        asked["codes"] = resolved.task.codes
+    given: dict[str, Origin] = {name: "user" for name, value in asked.items() if value is not None}
+    return origins | given
+
+
+def _continued(resolved: ResolvedRequest, source: Plan, duration_s: float) -> tuple[float, tuple[PlannedSection, ...]]:
+    """Where in the canvas a bar of the source begins (within the first bar), and the source's form, carried on."""
+    assert resolved.source is not None  # whoever has a source's plan has it, and its canvas
+    assert resolved.canvas is not None
+    start_s = resolved.canvas.source_at / SAMPLE_RATE_HZ
+    if source.bpm is None or source.time_signature is None:
+        return 0.0, ()
+    grid = Grid(source.bpm, source.time_signature)
+    offset_s = round(math.fmod(source.beat_offset_s + start_s, grid.bar_s), 9)
+    grid = replace(grid, offset_s=offset_s if grid.bar_s - offset_s > 1e-6 else 0.0)
+    end_s = start_s + resolved.source.duration_s
+    return grid.offset_s, continued_sections(source.sections, grid, (start_s, end_s), duration_s)
+
+
+def _check_same(resolved: ResolvedRequest, source: Plan) -> None:
+    """A model that plays a whole score has one tempo, one key and one metre for it. Raises RequestError for another."""
+    for field, named in (("bpm", "tempo"), ("key", "key"), ("time_signature", "metre")):
+        asked, was = getattr(resolved, field), getattr(source, field)
+        if asked is not None and asked != was:
+            raise RequestError(
+                f"{field} {asked} was asked for, and the source is in {was}: {resolved.model} keeps the {named} of "
+                f"the song that it edits. Leave {field} out.",
+                field=field,
+                value=asked,
+            )
 
 
 def _key(caption: str, random: Random) -> str:

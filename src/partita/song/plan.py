@@ -29,7 +29,9 @@ class PlannedSection(BaseModel):
 class Plan(BaseModel):
     """A frozen plan. What is none was left to the renderer's model.
 
-    `codes` are 5 Hz semantic audio codes, 0..63999. `origins` has one entry for every field that is set.
+    `codes` are 5 Hz semantic audio codes, 0..63999. A bar begins at `beat_offset_s`, which is above 0 only where
+    something was put before a song whose beats go on; it comes with the tempo. `origins` has one entry for every other
+    field that is set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class Plan(BaseModel):
     bpm: int | None = None
     key: str | None = None
     time_signature: str | None = None
+    beat_offset_s: float = 0.0
     sections: tuple[PlannedSection, ...] = ()
     codes: tuple[int, ...] | None = None
     origins: dict[str, Origin] = {}
