@@ -20,7 +20,7 @@ from partita.errors import ModelError, ReplayError, ResourceError
 from partita.models.adapters import adapted
 from partita.render.protocol import Parts
 from partita.song.adapters import AdapterFacts
-from partita.weights.adapters import Adapter, inspect_adapter, load_adapter
+from partita.weights.adapters import Adapter, adapters_in, inspect_adapter, load_adapter
 from partita.weights.adapters.files import has_adapter
 from partita.weights.tensors import expected_shapes
 
@@ -39,9 +39,7 @@ class AdapterShelf:
 
     def paths(self) -> list[Path]:
         """Every adapter in the folder, in the order of names."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(path for path in self.folder.iterdir() if has_adapter(path))
+        return adapters_in(self.folder)
 
     def locate(self, path_or_name: str) -> Path:
         """The adapter that a person means: one of the folder by its name, else the one at that path.
@@ -131,7 +129,10 @@ class AdaptedParts:
     Adapters are read when the part is first lent, for the network that is lent, and stay read for as long as this
     value lives (their factors are views of the mapped files). `what` is what an error calls the network.
 
-    Changes are applied on the fly, which keeps nothing of the size of the weights.
+    Changes are applied on the fly unless `merge` is set. On two cores, bfloat16, 1500 tokens, one 2048 x 2048 layer:
+    12.7 ms plain, 1.3 ms more with LoRA of rank 64, 1.5 to 2.6 ms more with LoKr or DoRA; merging takes 11 to 17 ms
+    once and keeps a second copy of every adapted weight (1.2 GB for the attention of a 2B model). So it pays from
+    about ten calls of the network on, and then saves at most a tenth or two of the adapted layers' time.
     """
 
     def __init__(
@@ -141,12 +142,14 @@ class AdaptedParts:
         *,
         part: str = "transformer",
         what: str = "the transformer",
+        merge: bool = False,
     ) -> None:
-        self._parts, self._adapters, self._part, self._what = parts, tuple(adapters), part, what
+        self._parts, self._adapters = parts, tuple(adapters)
+        self._part, self._what, self._merge = part, what, merge
         self._read: list[Adapter] = []
 
     def use(self, name: str) -> AbstractContextManager[Any]:
-        """Lend a part. Raises ModelError where its files or an adapter's cannot be used, or do not fit together."""
+        """Lend a part. Entering raises ModelError where its files or an adapter's are unusable, or do not fit."""
         lent = self._parts.use(name)
         return self._adapted(lent) if name == self._part and self._adapters else lent
 
@@ -157,7 +160,7 @@ class AdaptedParts:
                 shapes = expected_shapes(network)
                 self._read = [load_adapter(path, shapes, self._what) for path, _ in self._adapters]
             chosen = [(one.deltas, strength) for one, (_, strength) in zip(self._read, self._adapters, strict=True)]
-            with adapted(network, chosen) as stand_in:
+            with adapted(network, chosen, merge=self._merge) as stand_in:
                 yield stand_in
 
 

@@ -135,20 +135,23 @@ class AdaptedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., in]` -> `[..., out]`."""
-        base = self.base
-        out = F.linear(x, base.weight) if self._out_gain is not None else base(x)
-        if self._out_gain is not None:
-            out = out * (self._out_gain + 1).to(out.dtype)
-            out = out if base.bias is None else out + base.bias
-        if self._in_gain is not None:
-            out = out + F.linear(x * self._in_gain.to(x.dtype), base.weight)
+        out = self._decomposed(x)
         if self._down is not None and self._up is not None:
             low = F.linear(x, self._down)
-            flat = torch.addmm(out.flatten(0, -2), low.flatten(0, -2), self._up.t())
-            out = flat.view(out.shape)
+            out = torch.addmm(out.flatten(0, -2), low.flatten(0, -2), self._up.t()).view(out.shape)
         for kronecker in self._kroneckers:
             out = out + kronecker(x)
         return out
+
+    def _decomposed(self, x: Tensor) -> Tensor:
+        """The base layer with the gains of DoRA: one product with W, two where rows and columns both have gains."""
+        base, out_gain, in_gain = self.base, self._out_gain, self._in_gain
+        if out_gain is None:
+            return base(x) if in_gain is None else F.linear(x * (in_gain + 1).to(x.dtype), base.weight, base.bias)
+        out = F.linear(x, base.weight) * (out_gain + 1).to(x.dtype)
+        if in_gain is not None:
+            out = out + F.linear(x * in_gain.to(x.dtype), base.weight)
+        return out if base.bias is None else out + base.bias
 
 
 class _Kronecker:

@@ -5,6 +5,7 @@ Importing it, and listing adapters, imports no torch.
 """
 
 from partita.weights.adapters.facts import inspect_adapter
+from partita.weights.adapters.files import adapters_in
 from partita.weights.adapters.load import Adapter, load_adapter
 
-__all__ = ["Adapter", "inspect_adapter", "load_adapter"]
+__all__ = ["Adapter", "adapters_in", "inspect_adapter", "load_adapter"]

@@ -76,6 +76,11 @@ def has_adapter(path: Path) -> bool:
     return any((path / inside / name).is_file() for inside in _INSIDE for name in _KNOWN_WEIGHTS)
 
 
+def adapters_in(folder: Path) -> list[Path]:
+    """Every adapter that lies in `folder`, in the order of names; none where there is no such folder."""
+    return sorted(path for path in folder.iterdir() if has_adapter(path)) if folder.is_dir() else []
+
+
 def _weights_of(path: Path) -> Path:
     if path.is_dir():
         return _in_folder(path)
