@@ -50,3 +50,13 @@ class Settings(BaseSettings):
     def kept(self) -> Path:
         """Songs that could not be written where they were wanted."""
         return self.data / "kept"
+
+    @property
+    def archive(self) -> Path:
+        """Sources that songs were made from, and the latents of finished songs."""
+        return self.data / "archive"
+
+    @property
+    def adapters(self) -> Path:
+        """Adapters that can be called by their name."""
+        return self.data / "adapters"

@@ -9,6 +9,7 @@ import torch
 
 from partita.score.types import Score
 from partita.song.record import Record
+from partita.song.source import SongOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class StageCost:
 class Song:
     """`audio` is float32 `[N, 2]` after the loudness stage and `raw_audio` before it; both in -1..1 where not clipped.
 
-    `costs` is about this run and not part of the record, which holds no clock time.
+    `costs` is about this run and not part of the record, which holds no clock time; songs that were made in one pass
+    have the costs of the pass. `origin` is what editing needs to know of it, and is there where latents are.
     """
 
     audio: np.ndarray
@@ -37,6 +39,7 @@ class Song:
     record: Record
     latents: torch.Tensor | None = None
     score: Score | None = None
+    origin: SongOrigin | None = None
     stems: dict[str, np.ndarray] = field(default_factory=dict)
     costs: tuple[StageCost, ...] = ()
 

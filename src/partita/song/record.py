@@ -38,6 +38,21 @@ class LoudnessRecord(Value):
     after_true_peak_db: float | None
 
 
+class EditRecord(Value):
+    """How what was made was joined to its source.
+
+    `kept` says that outside the `spans` (ranges of samples) and `crossfade_samples` beside each of their edges every
+    sample is the source's own. `limited`: what was made would have clipped, and only there a limiter worked. `gain_db`
+    is the level of the source above what its latents decode to, which what was made was given too.
+    """
+
+    kept: bool
+    spans: tuple[tuple[int, int], ...]
+    crossfade_samples: int
+    limited: bool
+    gain_db: float
+
+
 class Record(Value):
     """Beside the audio as JSON and inside its tags."""
 
@@ -51,11 +66,17 @@ class Record(Value):
     frames: int
     audio_sha256: str
     loudness: LoudnessRecord
+    edit: EditRecord | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
         return self.request.seeds[0]
+
+    @property
+    def gain_db(self) -> float:
+        """Level of the song above what its latents decode to, in dB. What a limiter did is not counted."""
+        return self.loudness.gain_db + (self.edit.gain_db if self.edit is not None else 0.0)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:

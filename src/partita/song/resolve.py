@@ -27,11 +27,15 @@ KEEPS_LEVEL = ("repaint", "outpaint", "extend", "complete", "lego", "extract", "
 
 
 class TakenIn(Value):
-    """What was found in the files that a request names, in its order; empty where it names none."""
+    """What was found in the files that a request names, in its order; empty where it names none.
+
+    `notes` are sentences for the record: what a file says of itself that could not be used.
+    """
 
     source: SourceFacts | None = None
     references: tuple[SourceFacts, ...] = ()
     adapters: tuple[AdapterFacts, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ResolvedAdapter(Value):
@@ -119,7 +123,7 @@ def resolve(
     _check_task(request, card, cards)
     _check_source(request, card, taken.source, cards)
     _check_card_limits(request, card)
-    warnings: list[str] = []
+    warnings: list[str] = list(taken.notes)
     task, canvas = _task(request, taken.source, warnings)
     caption, lyrics, instrumental = _words(request, card, taken.source, warnings)
     seed = request.seed if request.seed is not None else fresh_seed()

@@ -1,0 +1,51 @@
+"""Whether a record can be rendered to the same bytes here: the machine, the versions, and what it was made from."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from partita.engine.archive import Archive
+from partita.errors import AudioError, ReplayError, RequestError
+from partita.song.card import Family
+from partita.song.record import Record, RuntimeRecord
+
+
+def check_machine(record: Record, here: RuntimeRecord) -> None:
+    """Raises ReplayError that names every setting and version that differs."""
+    now = here.model_dump()
+    differing = [
+        f"{name}: {was!r} then, {now[name]!r} here"
+        for name, was in record.runtime.model_dump().items()
+        if was != now[name]
+    ]
+    differing += [
+        f"{name}: {was} then, {_version(name)} here" for name, was in record.versions.items() if was != _version(name)
+    ]
+    if differing:
+        raise ReplayError(
+            "The song cannot be rendered to the same bytes here, for these differ: "
+            + "; ".join(differing)
+            + ". Use the same versions and settings, or generate it anew with the same seed for a close relative."
+        )
+
+
+def check_sources(record: Record, archive: Archive, family: Family) -> None:
+    """Raises ReplayError that names a source or reference which is no longer kept here."""
+    request = record.request
+    for name, facts in (("source", request.source), *(("reference", facts) for facts in request.references)):
+        if facts is None:
+            continue
+        try:
+            archive.data(facts, family)
+        except (AudioError, RequestError) as error:
+            raise ReplayError(
+                f"The {name} of the song, {facts.sha256}, is not kept on this machine: use the file that it was made "
+                f"from in any request, which keeps it again. ({error})"
+            ) from error
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
