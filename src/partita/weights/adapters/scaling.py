@@ -1,8 +1,8 @@
 """What an adapter's alpha is and where it stands: in PEFT's configuration, beside the tensors, or in the metadata.
 
 The product of two factors of rank r is scaled by alpha / r, by alpha / sqrt(r) where the trainer says so (rsLoRA), and
-by 1 where nothing says an alpha. Sources: PEFT `tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS
-`modules/lokr.py`, diffusers `loaders/peft.py`.
+by 1 where nothing says an alpha. LyCORIS stores the alpha that alpha / r is right for, rsLoRA or not. Sources: PEFT
+`tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS `modules/lokr.py`, diffusers `loaders/peft.py`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ def scaling_of(file: AdapterFile) -> Scaling:
         return _peft(file.config, file.weights.with_name(PEFT_CONFIG))
     if _DIFFUSERS_METADATA in file.metadata:
         return _peft(_transformer_part(_object(file, _DIFFUSERS_METADATA)), file.weights)
-    if "lokr_config" in file.metadata:
-        return Scaling(square_root=bool(_object(file, "lokr_config").get("rs_lora", False)))
     alpha = file.metadata.get("ss_network_alpha") or file.metadata.get("lora_alpha")
     try:
         return Scaling(alpha=None if alpha in (None, "None") else float(alpha))
