@@ -1,243 +1,266 @@
-"""Renders a plan with ACE-Step 1.5: words to conditions, noise to latents, latents to audio.
+"""Renders plans with ACE-Step 1.5, stage by stage over all songs: words, sources, conditions, noise to latents, audio.
 
-Text to music with the published checkpoints, turbo, base and SFT. It knows the order of the networks and the original's
-conventions of length, silence and noise; where the weights lie and what becomes of the audio is not its business.
-Source: specification of the original's acoustic pipeline, text-to-music rows.
+It knows the order of the networks and which songs go through one together; what each task feeds them is `recipe`'s
+business, and where the weights lie and what becomes of the audio is not known here at all.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from partita.errors import ModelError
-from partita.models.acestep15.condition import context_latents
-from partita.models.oobleck_tiling import decode_chunks
-from partita.models.qwen3 import Qwen3
-from partita.render.guidance import guidance_of
-from partita.render.protocol import (
-    AudioChunk,
-    Job,
-    LatentsReady,
-    Noted,
-    Parts,
-    RenderEvent,
-    StageStarted,
-    StepDone,
-    Told,
+from partita.models.acestep15.dit import DiT
+from partita.render.acestep15.conditions import (
+    Conditioner,
+    ConditionSet,
+    Material,
+    clean_latents,
+    condition_states,
+    context_of,
+    embed_codes,
+    embed_source,
+    latents_of_codes,
+    plain_context,
 )
+from partita.render.acestep15.decoding import decode
+from partita.render.acestep15.recipe import Recipe, recipe_of
+from partita.render.acestep15.sampling import Manner, Place, Take, manner_of, sample
+from partita.render.acestep15.sources import Heard, Listener, needs_codec
+from partita.render.acestep15.words import (
+    SetName,
+    TextEncoder,
+    Wording,
+    Words,
+    read_words,
+    token_counts,
+    truncations,
+    wordings_of,
+)
+from partita.render.protocol import Job, LatentsReady, Parts, RenderEvent, StageStarted, StepDone, Told
 from partita.runtime import Runtime
-from partita.sampling.flow import predict_with
-from partita.sampling.guidance import is_active, with_null
-from partita.sampling.loop import State, denoise
-from partita.sampling.noise import Stream, noise, parity_noise
-from partita.sampling.schedules import (
-    Schedule,
-    continuous_schedule,
-    linear_schedule,
-    turbo_schedule,
-    verbatim_schedule,
-)
-from partita.sampling.solvers import Solver, euler, sde
-from partita.song.card import ModelCard
-from partita.song.plan import Plan
-from partita.song.resolve import ResolvedRequest
-from partita.text.prompts import (
-    LYRICS_MAX_TOKENS,
-    PROMPT_MAX_TOKENS,
-    instruction_for,
-    lyric_prompt,
-    metadata_block,
-    text_prompt,
-)
-from partita.text.tokenizers import TextTokenizer
+from partita.song.source import SAMPLE_RATE_HZ
 from partita.weights.catalog import card as find_card
 
-SAMPLE_RATE_HZ = 48_000
-FRAME_SAMPLES = 1920
-LATENT_CHANNELS = 64
-# The published models are never run on less: shorter songs are padded to this and, but for parity, cut afterwards.
-SHORTEST_FRAMES = 128
-REFERENCE_FRAMES = 750
-# The decoder's convolutions hear 9 frames beyond the sample they make, so a cut song is decoded beyond its cut.
-CUT_MARGIN_FRAMES = 16
-
-
-class TextEncoder(Protocol):
-    """What the part `text_encoder` is: a tokenizer and the network that reads its ids."""
-
-    tokenizer: TextTokenizer
-    model: Qwen3
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """States of the prompt and embedded lyric tokens, each `[1, S, 1024]`, with their masks."""
-
-    text: Tensor
-    text_mask: Tensor
-    lyrics: Tensor
-    lyric_mask: Tensor
-
-
-def latent_frames(duration_s: float, parity: bool) -> int:
-    """How many latent frames a song of this length is sampled with.
-
-    The original rounds to tenths of a second and drops what does not fill a frame. Without `parity` the last frame is
-    whole, so that the song can be cut to exactly what was asked.
-    """
-    if parity:
-        return max(int(max(0.1, round(duration_s, 1)) * SAMPLE_RATE_HZ) // FRAME_SAMPLES, SHORTEST_FRAMES)
-    return max(-(-round(duration_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES), SHORTEST_FRAMES)
+LARGEST_BATCH = 8
+T = TypeVar("T")
 
 
 class AceStep15Renderer:
-    """See `partita.render.protocol.Renderer`. Keeps nothing between songs."""
+    """See `partita.render.protocol.Renderer`. Keeps nothing between songs.
+
+    `batch` is how many songs of one length and manner go through the transformer at a time. By default one on a CPU,
+    so that no song's bits depend on another's, and up to 8 elsewhere, where they agree to rounding. In parity up to 8
+    songs of one manner are padded together, as the original pads its batches, and what is padded is not masked.
+    """
 
     sample_rate_hz = SAMPLE_RATE_HZ
 
+    def __init__(self, batch: int | None = None) -> None:
+        self._batch = batch
+
+    @torch.inference_mode()
     def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
         """Sample (unless a job brings its latents) and decode. Raises ModelError where the result is not finite."""
-        with torch.inference_mode():
-            for index, job in enumerate(jobs):
-                for event in self._render(job, parts, runtime):
-                    yield Told(index, event)
+        place = Place(torch.device(runtime.device.value), getattr(torch, runtime.number_format.value))
+        batch = self._batch or (1 if place.device.type == "cpu" else LARGEST_BATCH)
+        songs = [_Song.of(index, job, place) for index, job in enumerate(jobs)]
+        for song in songs:
+            if song.latents is not None:
+                yield song.told(LatentsReady(song.latents))
+        silent = [song for song in songs if song.latents is None]
+        if silent:
+            groups = _groups(silent)
+            units: list[_Unit] = []
+            yield from _read(groups, parts, units)
+            yield from _hear(silent, parts, place)
+            yield from _condition(silent, units, parts, place)
+            yield from _sample(groups, parts, place, batch)
+        yield from _decode(songs, parts, place)
 
-    def _render(self, job: Job, parts: Parts, runtime: Runtime) -> Iterator[RenderEvent]:
-        resolved, plan, latents = job.resolved, job.plan, job.latents
-        if latents is None:
-            for event in self._sample(resolved, plan, job.seed, parts, runtime):
-                yield event
-                if isinstance(event, LatentsReady):
-                    latents = event.latents
-            assert latents is not None  # sampling ends with LatentsReady
-        else:
-            yield LatentsReady(latents)
-        yield from self._decode(latents, resolved, plan, parts, runtime)
 
-    def _sample(
-        self, resolved: ResolvedRequest, plan: Plan, seed: int, parts: Parts, runtime: Runtime
-    ) -> Iterator[RenderEvent]:
-        device = torch.device(runtime.device.value)
-        dtype = getattr(torch, runtime.number_format.value)
-        yield StageStarted("text")
-        with parts.use("text_encoder") as encoder:
-            prompt, lyrics = _prompts(plan)
-            yield from _truncations(encoder.tokenizer, prompt, lyrics)
-            words = _read_words(encoder, prompt, lyrics)
-        yield StageStarted("conditions")
-        with parts.use("silence_latent") as silence:
-            silence = silence.to(device, dtype)
-        with parts.use("conditioner") as conditioner:
-            owner = torch.zeros(1, dtype=torch.int64, device=device)
-            packed = conditioner.encoder(
-                words.text, words.text_mask, words.lyrics, words.lyric_mask, silence[None, :REFERENCE_FRAMES], owner
-            )
-            guidance = guidance_of(resolved.sampling)
-            null = conditioner.null_condition_emb
-            condition = with_null(packed.hidden, null) if is_active(guidance) else packed.hidden
-        frames = latent_frames(plan.duration_s, resolved.parity)
-        context = context_latents(silence[None, :frames], torch.ones(1, frames, device=device))
-        context = torch.cat([context, context]) if is_active(guidance) else context
-        schedule = make_schedule(resolved, find_card(resolved.model), dtype)
-        start, solver = _noise(resolved, seed, frames, dtype, device)
-        yield StageStarted("sample")
-        with parts.use("transformer") as transformer:
-            cache = transformer.cross_cache(condition)
+@dataclass(eq=False)
+class _Song:
+    """One job on its way through the stages."""
 
-            def velocity(x: Tensor, t: Tensor) -> Tensor:
-                return transformer(x, t, None, cache, context)
+    index: int
+    job: Job
+    recipe: Recipe
+    manner: Manner
+    wordings: dict[SetName, Wording]
+    heard: Heard = field(default_factory=Heard)
+    codes: Tensor | None = None
+    take: Take | None = None
+    latents: Tensor | None = None
 
-            x = start
-            for step in denoise(State(start), schedule, predict_with(velocity), guidance=guidance, solver=solver):
-                x = step.after.x
-                yield StepDone(step.index + 1, step.count)
-        latents = x[0].float().cpu()
-        _check_latents(latents)
-        yield LatentsReady(latents)
+    @classmethod
+    def of(cls, index: int, job: Job, place: Place) -> _Song:
+        recipe = recipe_of(job)
+        manner = manner_of(job.resolved, recipe, find_card(job.resolved.model), place.dtype)
+        return cls(index, job, recipe, manner, wordings_of(job, recipe), latents=job.latents)
 
-    def _decode(
-        self, latents: Tensor, resolved: ResolvedRequest, plan: Plan, parts: Parts, runtime: Runtime
-    ) -> Iterator[RenderEvent]:
-        yield StageStarted("decode")
-        total = len(latents) * FRAME_SAMPLES
-        if not resolved.parity:
-            total = min(total, round(plan.duration_s * SAMPLE_RATE_HZ))
-        frames = -(-total // FRAME_SAMPLES)
-        start = 0
+    def told(self, event: RenderEvent) -> Told:
+        return Told(self.index, event)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Songs whose words are padded to one length, and the words of each set. One song, but in uneven parity batches."""
+
+    songs: list[_Song]
+    words: dict[SetName, Words]
+
+
+def _groups(songs: Sequence[_Song]) -> list[list[_Song]]:
+    """Songs of one manner together, in the order of their first; in parity at most as many as the original takes."""
+    by_manner: dict[Manner, list[_Song]] = {}
+    for song in songs:
+        by_manner.setdefault(song.manner, []).append(song)
+    groups: list[list[_Song]] = []
+    for manner, alike in by_manner.items():
+        groups.extend(_portions(alike, LARGEST_BATCH if manner.parity else len(alike)))
+    return groups
+
+
+def _portions(things: list[T], size: int) -> Iterator[list[T]]:
+    return (things[first : first + size] for first in range(0, len(things), size))
+
+
+def _started(songs: Iterable[_Song], stage: str) -> Iterator[Told]:
+    for song in songs:
+        yield song.told(StageStarted(stage))
+
+
+def _read(groups: Sequence[list[_Song]], parts: Parts, units: list[_Unit]) -> Iterator[Told]:
+    """Read the words of all songs, and put the songs into `units`."""
+    known: dict[tuple[Wording, ...], Words] = {}
+    with parts.use("text_encoder") as lent:
+        encoder = cast(TextEncoder, lent)
+        for group in groups:
+            for songs in _padded_together(group, encoder):
+                words: dict[SetName, Words] = {}
+                yield from _started(songs, "text")
+                for song in songs:
+                    for note in truncations(encoder.tokenizer, song.wordings):
+                        yield song.told(note)
+                for name in songs[0].wordings:
+                    texts = tuple(song.wordings[name] for song in songs)
+                    if texts not in known:
+                        known[texts] = read_words(encoder, texts)
+                    words[name] = known[texts]
+                units.append(_Unit(songs, words))
+
+
+def _padded_together(group: list[_Song], encoder: TextEncoder) -> list[list[_Song]]:
+    """The group as one where padding has an effect: in parity, with conditions of different lengths."""
+    if not group[0].manner.parity or len(group) == 1:
+        return [[song] for song in group]
+    lengths = {
+        (max(1, len(song.job.references)), *(token_counts(encoder.tokenizer, one) for one in song.wordings.values()))
+        for song in group
+    }
+    return [group] if len(lengths) > 1 else [[song] for song in group]
+
+
+def _hear(songs: Sequence[_Song], parts: Parts, place: Place) -> Iterator[Told]:
+    """Latents of every source and reference."""
+    encoding = [song for song in songs if needs_codec(song.job, song.recipe)]
+    yield from _hear_with(Listener(None, place.device), [song for song in songs if song not in encoding])
+    if encoding:
         with parts.use("vae") as vae:
-            channels_first = latents[: frames + CUT_MARGIN_FRAMES].to(runtime.device.value).T[None]
-            for piece in decode_chunks(vae, channels_first):
-                samples = piece[0].float().T.cpu().numpy()[: total - start]
-                if len(samples):
-                    yield AudioChunk(samples, start, total)
-                start += len(samples)
+            yield from _hear_with(Listener(vae, place.device), encoding, "source")
 
 
-def make_schedule(resolved: ResolvedRequest, card: ModelCard, dtype: torch.dtype) -> Schedule:
-    """The time grid of a checkpoint's own sampler for these settings, in the number format of the model."""
-    kind, sampling = card.sampling.schedule, resolved.sampling
-    if kind == "linear":
-        if sampling.timesteps is not None:
-            return verbatim_schedule(sampling.timesteps, dtype)
-        return linear_schedule(sampling.steps, sampling.shift, dtype, clamp=not resolved.parity)
-    if sampling.timesteps is not None:
-        snap = kind == "turbo" and not sampling.timesteps_verbatim
-        return turbo_schedule(dtype, timesteps=sampling.timesteps, snap=snap)
-    if kind == "continuous":
-        return continuous_schedule(sampling.steps, sampling.shift, dtype)
-    return turbo_schedule(dtype, shift=sampling.shift)
+def _hear_with(listener: Listener, songs: Sequence[_Song], stage: str | None = None) -> Iterator[Told]:
+    for song in songs:
+        if stage is not None:
+            yield song.told(StageStarted(stage))
+        for event in listener.hear(song.job, song.recipe):
+            if isinstance(event, Heard):
+                song.heard = event
+            else:
+                yield song.told(event)
 
 
-def _prompts(plan: Plan) -> tuple[str, str]:
-    metre = None if plan.time_signature is None else plan.time_signature.split("/")[0]
-    metadata = metadata_block(plan.bpm, metre, plan.key, plan.duration_s)
-    prompt = text_prompt(instruction_for("text2music"), plan.caption, metadata)
-    return prompt, lyric_prompt(plan.lyrics, plan.language)
+def _condition(songs: Sequence[_Song], units: Sequence[_Unit], parts: Parts, place: Place) -> Iterator[Told]:
+    """Contexts and condition states of every song; each is a Take afterwards."""
+    yield from _started(songs, "conditions")
+    with parts.use("silence_latent") as lent:
+        exact = cast(Tensor, lent).to(place.device)
+    silence = exact.to(place.dtype)
+    _detokenise(songs, silence, parts)
+    states: dict[tuple[int, SetName], Tensor] = {}
+    with parts.use("conditioner") as lent:
+        conditioner = cast(Conditioner, lent)
+        null = conditioner.null_condition_emb.clone()
+        for unit in units:
+            references = [song.heard.references for song in unit.songs]
+            for name, words in unit.words.items():
+                packed = condition_states(conditioner.encoder, words, references, silence)
+                states |= {(song.index, name): packed[place] for place, song in enumerate(unit.songs)}
+    for song in songs:
+        own: dict[SetName, Tensor] = {name: states[song.index, name] for name in song.wordings}
+        song.take = _take(song, own, null, silence, exact)
 
 
-def _truncations(tokenizer: TextTokenizer, prompt: str, lyrics: str) -> Iterator[Noted]:
-    for name, text, limit in (("caption", prompt, PROMPT_MAX_TOKENS), ("lyrics", lyrics, LYRICS_MAX_TOKENS)):
-        count = len(tokenizer.encode(text, sys.maxsize))
-        if count > limit:
-            yield Noted(f"The {name} make {count} tokens with what surrounds them; the model reads the first {limit}.")
+def _detokenise(songs: Sequence[_Song], silence: Tensor, parts: Parts) -> None:
+    """What the detokenizer makes of given codes, or of the codes of a cover's source."""
+    covers = [song for song in songs if song.recipe.layout.is_cover]
+    if not covers:
+        return
+    with parts.use("audio_tokenizer") as tokenizer:
+        embedded = [
+            embed_codes(tokenizer, song.recipe.codes, silence.device)
+            if song.recipe.codes
+            else embed_source(tokenizer, song.recipe.layout, Material.of(song.heard, song.recipe, silence))
+            for song in covers
+        ]
+    with parts.use("audio_detokenizer") as detokenizer:
+        for song, one in zip(covers, embedded, strict=True):
+            song.codes = latents_of_codes(detokenizer, one)
 
 
-def _read_words(encoder: TextEncoder, prompt: str, lyrics: str) -> _Words:
-    text = encoder.tokenizer.encode_batch([prompt], PROMPT_MAX_TOKENS)
-    sung = encoder.tokenizer.encode_batch([lyrics], LYRICS_MAX_TOKENS)
-    device = encoder.model.embed_tokens.weight.device
-    return _Words(
-        text=encoder.model(text.ids.to(device)),
-        text_mask=text.mask.to(device),
-        lyrics=encoder.model.embed_tokens(sung.ids.to(device)),
-        lyric_mask=sung.mask.to(device),
-    )
+def _take(song: _Song, states: dict[SetName, Tensor], null: Tensor, silence: Tensor, exact: Tensor) -> Take:
+    """The song with all that sampling needs. `exact` is the silence latent in float32."""
+    layout, recipe = song.recipe.layout, song.recipe
+    material = Material.of(song.heard, recipe, silence)
+    context = context_of(layout, Material(silence, material.source, song.codes))
+    sets: dict[SetName, ConditionSet] = {
+        name: ConditionSet(hidden, plain_context(layout, silence) if name == "plain" else context)
+        for name, hidden in states.items()
+    }
+    clean = None
+    if recipe.start_strength > 0 or recipe.edit is not None or layout.repaint is not None:
+        clean = clean_latents(layout, Material.of(song.heard, recipe, exact))
+    return Take(recipe, sets, null, clean)
 
 
-def _noise(
-    resolved: ResolvedRequest, seed: int, frames: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Solver]:
-    """The state to start from `[1, T, 64]`, and the solver with its own draws."""
-    shape = (frames, LATENT_CHANNELS)
-    if resolved.parity:
-        start = parity_noise([seed], shape, dtype=dtype, device=device)
-    else:
-        start = noise(seed, shape, Stream.INITIAL)[None].to(device, dtype)
-    if resolved.sampling.solver == "euler":
-        return start, euler
-    unshifted = resolved.parity and find_card(resolved.model).sampling.schedule == "linear"
-    return start, sde(lambda step: noise(seed, shape, Stream.STEP, step)[None].to(device, dtype), unshifted=unshifted)
+def _sample(groups: Sequence[list[_Song]], parts: Parts, place: Place, batch: int) -> Iterator[Told]:
+    """Latents of every song."""
+    with parts.use("transformer") as lent:
+        transformer = cast(DiT, lent)
+        for group in groups:
+            for songs in _portions(group, batch):
+                yield from _started(songs, "sample")
+                takes = [song.take for song in songs if song.take is not None]
+                for event in sample(takes, songs[0].manner, transformer, place):
+                    if isinstance(event, StepDone):
+                        yield from (song.told(event) for song in songs)
+                    else:
+                        for song, latents in zip(songs, event, strict=True):
+                            song.latents = latents[: song.recipe.kept_frames].cpu()
+                            song.take = None
+                            yield song.told(LatentsReady(song.latents))
 
 
-def _check_latents(latents: Tensor) -> None:
-    if not torch.isfinite(latents).all() or not latents.any():
-        raise ModelError(
-            "The sampled latents are not finite, or all zero: the weights are damaged, or the number format overflows. "
-            "Run `partita verify` on the model, or try --number-format float32."
-        )
+def _decode(songs: Sequence[_Song], parts: Parts, place: Place) -> Iterator[Told]:
+    """The audio of every song."""
+    with parts.use("vae") as vae:
+        for song in songs:
+            assert song.latents is not None  # every song was sampled, or brought its latents
+            yield song.told(StageStarted("decode"))
+            for chunk in decode(song.latents, song.recipe, vae, place.device):
+                yield song.told(chunk)
