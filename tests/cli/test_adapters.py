@@ -49,6 +49,11 @@ def test_the_folder_is_listed_by_metadata(folder: Path):
     assert "cut short" in answer["damaged"][0]["message"]
 
 
+def test_a_folder_with_one_file_is_still_the_folder(folder: Path):
+    kohya(folder / "voice.safetensors", lora_factors(DIT))
+    assert [row["name"] for row in json.loads(listed("--json"))["adapters"]] == ["voice"]
+
+
 def test_paths_are_listed_instead_where_they_are_given(folder: Path, tmp_path: Path):
     one = kohya(tmp_path / "files" / "one.safetensors", lora_factors(DIT))
     peft(tmp_path / "files" / "two", lora_factors(DIT))

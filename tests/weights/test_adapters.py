@@ -16,6 +16,7 @@ from torch import Tensor
 from partita.errors import ModelError
 from partita.models.adapters import adapted
 from partita.weights.adapters import adapters_in, inspect_adapter, load_adapter
+from partita.weights.adapters.keys import ModuleNames
 from partita.weights.tensors import expected_shapes
 from tests.weights.adapter_files import (
     ALPHA,
@@ -184,6 +185,22 @@ def test_factors_of_convolutions_of_one_point(tmp_path: Path):
     close(with_adapter(path), reference(DIT, (dense(factors), 1.0)))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "transformer_blocks.0.attn.to_out.0",
+        "transformer.transformer_blocks.0.attn.to_out.0",
+        "base_model.model.transformer_blocks.0.attn.to_out.0",
+        "lora_unet_transformer_blocks_0_attn_to_out_0",
+        "lora_transformer_transformer_blocks_0_attn_to_out_0",
+    ],
+)
+def test_a_network_that_has_diffusers_names_itself_is_found_by_them(path: str):
+    names = ModuleNames(["transformer_blocks.0.attn.to_out.0.weight", "transformer_blocks.0.attn.to_out.0.bias"])
+    assert names.find(path) == "transformer_blocks.0.attn.to_out.0"
+    assert names.find(path.replace("to_out", "to_in")) is None
+
+
 # What an adapter says of itself
 
 
@@ -226,7 +243,9 @@ def test_a_folder_of_adapters_is_listed(tmp_path: Path):
     peft(tmp_path / "a", factors, inside="final/adapter")
     (tmp_path / "notes.txt").write_text("no adapter")
     (tmp_path / "empty").mkdir()
-    assert [path.name for path in adapters_in(tmp_path)] == ["a", "b.safetensors"]
+    kohya(tmp_path / "c" / "choir.safetensors", factors)
+    assert [path.name for path in adapters_in(tmp_path)] == ["a", "b.safetensors", "c"]
+    assert inspect_adapter(tmp_path / "c").name == "choir"
     assert adapters_in(tmp_path / "nowhere") == []
 
 

@@ -23,9 +23,9 @@ def command(paths: tuple[Path, ...], as_json: bool) -> None:
     folder = Settings.load().data / "adapters"
     rows, faults = [], []
     for path in paths or (folder,):
-        inside = [] if has_adapter(path) else adapters_in(path)
-        if path != folder and not inside:
-            inside = [path]
+        inside = [path] if paths and has_adapter(path) else adapters_in(path)
+        if paths and not inside:
+            inside = [path]  # which says what is wrong with it
         for one in inside:
             try:
                 rows.append((one, inspect_adapter(one)))

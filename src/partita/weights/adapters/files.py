@@ -73,7 +73,8 @@ def has_adapter(path: Path) -> bool:
     """Whether a folder or file looks like an adapter, without reading it."""
     if path.is_file():
         return path.suffix == ".safetensors"
-    return any((path / inside / name).is_file() for inside in _INSIDE for name in _KNOWN_WEIGHTS)
+    known = any((path / inside / name).is_file() for inside in _INSIDE for name in _KNOWN_WEIGHTS)
+    return known or len(list(path.glob("*.safetensors"))) == 1
 
 
 def adapters_in(folder: Path) -> list[Path]:
