@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from partita.cli import generate, main
+from partita.cli import main, songs
 from partita.engine.engine import Engine
 from partita.settings import Settings
 from tests.fakes import FakeLoader, ToneRenderer, fake_runtime
@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renderer: ToneRenderer
         loader = FakeLoader()
         return Engine(runtime=fake_runtime(), settings=settings, renderer=renderer, loader=lambda card: loader)
 
-    monkeypatch.setattr(generate, "make_engine", make_engine)
+    monkeypatch.setattr(songs, "make_engine", make_engine)
     return tmp_path / "home"
 
 

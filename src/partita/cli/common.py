@@ -1,4 +1,4 @@
-"""What several verbs share: the flags about the machine, and the making of an engine from them."""
+"""What several verbs share: the flags about the machine, an engine made from them, and reading a song's record."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from partita.errors import ReplayError
 from partita.settings import Settings
 
 if TYPE_CHECKING:
     from partita.engine.engine import Engine
+    from partita.song.record import Record
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,3 +49,19 @@ def make_engine(settings: Settings, checkpoint_dir: Path | None, **machine: Any)
     from partita.runtime import Runtime
 
     return Engine(runtime=Runtime.detect(**machine), settings=settings, checkpoint_dir=checkpoint_dir)
+
+
+def record_of(file: Path) -> Record:
+    """The record that a song file carries, or that a JSON file is.
+
+    Raises AudioError where the file is no sound, and ReplayError where it is not there or carries no record.
+    """
+    from partita.audio.tags import read_record
+    from partita.song.record import Record
+
+    if not file.exists():
+        raise ReplayError(f"{file} does not exist.")
+    text = file.read_text(encoding="utf-8") if file.suffix == ".json" else read_record(file)
+    if text is None:
+        raise ReplayError(f"{file} carries no record: it was not made by Partita, or its tags were removed.")
+    return Record.from_json(text)

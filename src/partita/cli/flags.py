@@ -1,16 +1,17 @@
-"""Command-line flags made from the request type, so that the two cannot differ.
+"""Command-line flags made from the request and task types, so that they cannot differ.
 
-Every field of SongRequest and of its groups `sampling` and `output` becomes a flag of its name without the unit:
-`duration_s` is `--duration`. Three fields take another form on a command line, and are listed below.
+Every field of SongRequest, of its groups `sampling` and `output`, and of a task becomes a flag of its name without the
+unit: `duration_s` is `--duration`. What takes another form on a command line is listed below.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -19,26 +20,40 @@ from pydantic.fields import FieldInfo
 from partita.audio.formats import SUFFIX
 from partita.errors import RequestError
 from partita.song.request import Output, Sampling, SongRequest
+from partita.song.source import AudioRef
+from partita.song.task import Task, TextToMusic
+from partita.song.values import Asked
 
 _UNITS = ("_s", "_lufs", "_db", "_kbps")
 _GROUPS: dict[str, type[BaseModel]] = {"sampling": Sampling, "output": Output}
 # The caption is an argument; lyrics come from a file; the task is the verb; midi and stems take a path; references and
 # adapters are given one by one.
 _OTHERWISE = ("caption", "lyrics", "task", "references", "adapters", "midi", "stems")
+# The verb says the kind, the source is its argument, and the seed of what is taken again stands in its record.
+_NOT_OF_TASK = ("kind", "source", "of_seed")
+_FROM_FILE = {
+    "codes": "Text file with semantic codes to follow: numbers, or <|audio_code_N|>; - for standard input.",
+    "source_lyrics": "Text file with the source's words, or -. Default: its own, where recorded.",
+}
+# Where a name that is plain within a task says too little beside all other flags.
+_RENAMED: dict[tuple[type[BaseModel], str], str] = {(TextToMusic, "strength"): "--codes-strength"}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Numbers(click.ParamType):
-    name = "t,t,..."
+class _Listed(click.ParamType):
+    """Values between commas."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+    def __init__(self, name: str, one: Callable[[str], Any], wanted: str) -> None:
+        self.name, self._one, self._wanted = name, one, wanted
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(part) for part in str(value).split(",") if part.strip())
+            return tuple(self._one(part.strip()) for part in str(value).split(",") if part.strip())
         except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 1,0.8,0.5", param, ctx)
+            self.fail(f"{value!r} is not {self._wanted}.", param, ctx)
 
 
 def flag_name(field: str) -> str:
@@ -48,30 +63,86 @@ def flag_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def request_flags(command: Command) -> Command:
-    """Decorator: one click option for every field of a request, `None` where it is not given."""
-    options = [*_options(SongRequest, "")]
+def request_flags(*, hidden: Container[str] = ()) -> Callable[[Command], Command]:
+    """Decorator: one click option for every field of a request, `None` or `()` where it is not given.
+
+    `hidden` fields are those that do not go with the verb: the request says why, and `--help` leaves them out.
+    """
+    options = [_lyrics, _references, _adapters, *_options(SongRequest, "", _OTHERWISE, hidden)]
     for group, kind in _GROUPS.items():
-        options += _options(kind, f"{group}__")
+        options += _options(kind, f"{group}__", _OTHERWISE)
+    return lambda command: _all_of(options, command)
+
+
+def retake_flags(command: Command) -> Command:
+    """Decorator: the flags of a request that are not settled by the song that is taken again."""
+    settled = [name for name in SongRequest.model_fields if name not in ("seed", "count")]
+    return _all_of([*_options(SongRequest, "", settled), *_options(Output, "output__", _OTHERWISE)], command)
+
+
+def task_flags(kind: type[Asked]) -> Callable[[Command], Command]:
+    """Decorator: one click option for every field that only this kind of task has."""
+    return lambda command: _all_of(_options(kind, "task__", _NOT_OF_TASK), command)
+
+
+_lyrics = click.option("--lyrics", metavar="FILE|-", help="Text file with words to sing, or - for standard input.")
+_references = click.option(
+    "--reference",
+    "references",
+    metavar="FILE",
+    multiple=True,
+    help="Audio whose timbre the song should have. May be given several times.",
+)
+_adapters = click.option(
+    "--adapter",
+    "adapters",
+    metavar="NAME[:STRENGTH]",
+    multiple=True,
+    help="Trained adapter (LoRA, LoKr): a file, a folder, or its name. May be given several times.",
+)
+
+
+def _all_of(options: list[Callable[[Command], Command]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def _options(kind: type[BaseModel], prefix: str) -> list[Callable[[Command], Command]]:
+def _options(
+    kind: type[BaseModel], prefix: str, without: Container[str], hidden: Container[str] = ()
+) -> list[Callable[[Command], Command]]:
     return [
-        _option(name, field, prefix + name)
+        _option(_RENAMED.get((kind, name), flag_name(name)), name, field, prefix + name, hidden=name in hidden)
         for name, field in kind.model_fields.items()
-        if name not in _OTHERWISE and name not in _GROUPS
+        if name not in without and name not in _GROUPS
     ]
 
 
-def _option(name: str, field: FieldInfo, parameter: str) -> Callable[[Command], Command]:
-    kind = _inner(field.annotation)
-    flag, text = flag_name(name), field.description or ""
+def _option(flag: str, name: str, field: FieldInfo, parameter: str, *, hidden: bool) -> Callable[[Command], Command]:
+    if name in _FROM_FILE:
+        return click.option(flag, parameter, metavar="FILE|-", default=None, help=_FROM_FILE[name])
+    kind, text = _inner(field.annotation), field.description or ""
     if kind is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}" if field.default else flag
         return click.option(flag, parameter, is_flag=True, default=None, help=text)
-    return click.option(flag, parameter, type=_click_type(kind), default=None, help=text, metavar=_metavar(kind))
+    if not field.is_required() and field.default not in (None, ()) and "Default" not in text:
+        text += f" Default: {_shown(field.default)}."
+    needed: dict[str, Any] = {"required": True} if field.is_required() else {"default": None}
+    return click.option(
+        flag,
+        parameter,
+        type=_click_type(kind),
+        **needed,
+        help=text,
+        hidden=hidden,
+        metavar=_metavar(name, kind),
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _inner(annotation: Any) -> Any:
@@ -89,31 +160,58 @@ def _click_type(kind: Any) -> click.ParamType:
         values = get_args(kind)
         return click.INT if all(isinstance(value, int) for value in values) else click.Choice(values)
     if get_origin(kind) is tuple:
-        return _Numbers()
+        one = _inner(get_args(kind)[0])
+        if get_origin(one) is Literal:
+            names = get_args(one)
+            return _Listed("name,name,...", lambda name: names[names.index(name)], f"a list of {', '.join(names)}")
+        return _Listed("t,t,...", float, "a list of numbers such as 1,0.8,0.5")
     return {int: click.INT, float: click.FLOAT, str: click.STRING}[kind]
 
 
-def _metavar(kind: Any) -> str | None:
+def _metavar(name: str, kind: Any) -> str | None:
     if get_origin(kind) is Literal and isinstance(get_args(kind)[0], int):
         return "|".join(map(str, get_args(kind)))
-    return None
+    return "SECONDS" if name.endswith("_s") else None
 
 
-def build_request(
-    caption: str | None, lyrics: str | None, given: dict[str, Any], *, midi: Path | None, stems: Path | None
-) -> SongRequest:
-    """The request that a command line describes. Raises RequestError where a field is bad."""
-    fields: dict[str, Any] = {"caption": caption or "", "lyrics": read_lyrics(lyrics) if lyrics else ""}
+def build_task(kind: type[Asked], given: dict[str, Any], **settled: Any) -> Task:
+    """The task of a kind (one of `TASKS`) that a command line describes. Raises RequestError where a field is bad."""
+    fields = {
+        name.removeprefix("task__"): value
+        for name, value in given.items()
+        if name.startswith("task__") and value is not None
+    }
+    if "codes" in fields:
+        fields["codes"] = _read_codes(fields["codes"])
+    if "source_lyrics" in fields:
+        fields["source_lyrics"] = read_words(fields["source_lyrics"], "source_lyrics")
+    return cast("Task", kind(**fields, **settled))
+
+
+def build_request(given: dict[str, Any], *, midi: Path | None, stems: Path | None, **settled: Any) -> SongRequest:
+    """The request that a command line describes: `settled`, and what was given. Raises RequestError for a bad field."""
+    fields: dict[str, Any] = dict(settled)
     groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
     for name, value in given.items():
-        if value is None:
-            continue
         group, _, field = name.rpartition("__")
+        if value in (None, ()) or group == "task":
+            continue
         (groups[group] if group else fields)[field] = value
+    if "lyrics" in given and given["lyrics"] is not None:
+        fields["lyrics"] = read_words(given["lyrics"], "lyrics")
+    if given.get("references"):
+        fields["references"] = tuple(audio_ref(name) for name in given["references"])
     groups["output"] |= {"midi": True} if midi else {}
     groups["output"] |= {"stems": True} if stems else {}
-    fields |= {group: _GROUPS[group](**values) for group, values in groups.items()}
+    fields |= {group: _GROUPS[group](**values) for group, values in groups.items() if group not in settled}
     return SongRequest(**fields)
+
+
+def audio_ref(name: str) -> AudioRef:
+    """Audio by its file or, where no file has that name, by the hash under which it is kept."""
+    if re.fullmatch("[0-9a-f]{64}", name) and not Path(name).exists():
+        return AudioRef(sha256=name)
+    return AudioRef(path=name)
 
 
 def format_of(output: Path) -> str | None:
@@ -121,17 +219,33 @@ def format_of(output: Path) -> str | None:
     return next((name for name, suffix in SUFFIX.items() if suffix == output.suffix.lower()), None)
 
 
-def read_lyrics(source: str) -> str:
-    """Lyrics from a text file, or from standard input for `-`. Raises RequestError where that is not text."""
+def read_words(source: str, field: str) -> str:
+    """Words from a text file, or from standard input for `-`. Raises RequestError where that is not text."""
+    what = field.replace("_", " ")
     try:
         if source == "-":
             return sys.stdin.read()
         return Path(source).read_text(encoding="utf-8")
     except OSError as error:
         raise RequestError(
-            f"The lyrics file {source} cannot be read ({error.strerror}): give a text file, or - for standard input.",
-            field="lyrics",
+            f"The {what} file {source} cannot be read ({error.strerror}): give a text file, or - for standard input.",
+            field=field,
             value=source,
         ) from None
     except UnicodeDecodeError:
-        raise RequestError(f"The lyrics file {source} is not UTF-8 text.", field="lyrics", value=source) from None
+        raise RequestError(f"The {what} file {source} is not UTF-8 text.", field=field, value=source) from None
+
+
+def _read_codes(source: str) -> str | tuple[int, ...]:
+    text = read_words(source, "codes")
+    if "<|audio_code_" in text:
+        return text
+    parts = re.split(r"[\s,\[\]]+", text.strip(" \t\r\n,[]"))
+    if not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
+        raise RequestError(
+            f"The codes file {source} holds something else than codes: give whole numbers with spaces or commas "
+            "between them, or text such as <|audio_code_123|>.",
+            field="codes",
+            value=source,
+        )
+    return tuple(int(part) for part in parts)

@@ -17,21 +17,40 @@ import click
 
 from partita.errors import PartitaError
 
-VERBS: dict[str, str] = {
-    "generate": "Make a song from a caption.",
-    "replay": "Render a song again from the record inside it.",
-    "probe": "Measure any audio file: tempo, key, loudness, defects.",
-    "models": "What models are here, and what could be fetched.",
-    "download": "Fetch a model, or go on fetching it.",
-    "verify": "Check a model's files and render a fixed song with it.",
-    "doctor": "How this machine will be used, and why.",
+SECTIONS: dict[str, dict[str, str]] = {
+    "Make songs": {
+        "generate": "Make a song from a caption.",
+        "retake": "Take a song again, a little otherwise.",
+        "replay": "Render a song again from the record inside it.",
+    },
+    "Work from audio": {
+        "cover": "Its melody and form in another style.",
+        "audio-to-audio": "Dissolve it partly in noise and make it anew by the words.",
+        "repaint": "Make a region of it anew.",
+        "outpaint": "Make a region anew that may reach beyond it.",
+        "extend": "Add music before it, after it, or both.",
+        "edit": "Give it other words, or another style.",
+        "complete": "Add an accompaniment.",
+        "lego": "Add one track to it.",
+        "extract": "Take one track out of it.",
+    },
+    "Files and models": {
+        "probe": "Measure any audio file: tempo, key, loudness, defects.",
+        "adapters": "List adapters by their metadata.",
+        "models": "What models are here, and what could be fetched.",
+        "download": "Fetch a model, or go on fetching it.",
+        "verify": "Check a model's files and render a fixed song with it.",
+        "doctor": "How this machine will be used, and why.",
+    },
 }
+VERBS: dict[str, str] = {verb: text for section in SECTIONS.values() for verb, text in section.items()}
+_OF_TASKS = SECTIONS["Work from audio"]
 
 _EPILOG = "Exit codes: 0 done, 1 other fault, 2 bad request, 3 model, 4 audio, 5 replay, 6 memory or disk, 130 stopped."
 
 
 class LazyGroup(click.Group):
-    """Finds each verb in the module of its name when it is called."""
+    """Finds each verb when it is called: in the module of its name, or among the tasks that work from audio."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -39,6 +58,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        if cmd_name in _OF_TASKS:
+            return import_module("partita.cli.tasks").command_of(cmd_name)
         return import_module(f"partita.cli.{cmd_name}").command
 
     def resolve_command(
@@ -49,8 +70,10 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        width = max(map(len, VERBS))
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(width), text) for verb, text in verbs.items()])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -65,6 +88,8 @@ def app() -> None:
     """Partita: describe a song and get a song, on your own machine.
 
     Begin with:  partita generate "slow piano ballad, warm and quiet"
+
+    How to work from audio, and what the strengths mean: docs/tasks.md
     """
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -24,9 +26,13 @@ _WORDS = {
 
 
 class ProgressView:
-    """Call it with every event. As a context manager it tidies the terminal, whatever happens."""
+    """Call it with every event. Steps that several songs take together are told once.
+
+    As a context manager it tidies the terminal, whatever happens.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
+        self._told: tuple[str, int | None] | None = None
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._bar: Progress | None = None
         if sys.stderr.isatty() and not quiet:
@@ -53,18 +59,29 @@ class ProgressView:
         if self._bar:
             self._bar.stop()
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """While this is open the bar is away, for others to write on the terminal."""
+        if self._bar:
+            self._bar.stop()
+        yield
+        if self._bar:
+            self._bar.start()
+
     def __call__(self, event: Event) -> None:
         match event:
             case Planned(resolved, plan):
+                kind = resolved.task.kind
                 parts = [
+                    f"model {resolved.model}",
+                    "" if kind == "text-to-music" else kind,
+                    f"seed {resolved.seeds[0]}",
                     f"{plan.duration_s:g} s",
                     f"{plan.bpm} BPM" if plan.bpm else "",
                     plan.key or "",
                     plan.time_signature or "",
                 ]
-                self._say(
-                    f"model {resolved.model}, seed {resolved.seeds[0]}: " + ", ".join(part for part in parts if part)
-                )
+                self._say(", ".join(part for part in parts if part))
             case StageBegan(name):
                 self._stage = _WORDS.get(name, name)
                 self._show(self._stage, None, None, "")
@@ -81,10 +98,13 @@ class ProgressView:
     def _show(self, text: str, done: int | None, total: int | None, left: str) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=text, completed=done or 0, total=total, left=left)
+        elif (text, done) == self._told:
+            pass
         elif done is None:
             self._say(f"{text} ...")
         elif left:
             self._say(f"{text}: {done} of {total}, {left}")
+        self._told = (text, done)
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)

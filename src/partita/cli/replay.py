@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from partita.cli.common import json_flag
+from partita.cli.common import json_flag, record_of
 from partita.errors import ReplayError
 from partita.settings import Settings
 
@@ -19,15 +19,7 @@ from partita.settings import Settings
 @json_flag
 def command(file: Path, output: Path | None, checkpoint_dir: Path | None, as_json: bool) -> None:
     """Render FILE again from the record inside it (or from its JSON record), to the same bytes."""
-    from partita.audio.tags import read_record
-    from partita.song.record import Record
-
-    if not file.exists():
-        raise ReplayError(f"{file} does not exist.")
-    text = file.read_text(encoding="utf-8") if file.suffix == ".json" else read_record(file)
-    if text is None:
-        raise ReplayError(f"{file} carries no record: it was not made by Partita, or its tags were removed.")
-    record = Record.from_json(text)
+    record = record_of(file)
 
     from partita.audio.formats import SUFFIX
     from partita.cli.progress import ProgressView

@@ -45,11 +45,17 @@ def song_target(
     output: Path | None,
     midi: Path | None,
     stems: Path | None,
+    *,
+    name: str | None = None,
 ) -> Target:
-    """The files of song `number` (from 0) of a request; from the second on, given names get -2, -3, ..."""
+    """The files of song `number` (from 0) of a request; from the second on, given names get -2, -3, ...
+
+    Without a given name it is `folder`/NAME-SEED.SUFFIX, of `name` where there is one and else of the caption.
+    """
     if output is None:
-        name = caption_name(resolved.caption or resolved.lyrics[:60], seed) + SUFFIX[resolved.output.format]
-        return Target(next_free(folder / name), _numbered(midi, number), _numbered(stems, number))
+        stem = caption_name(name or resolved.caption or resolved.lyrics[:60], seed)
+        audio = next_free(folder / f"{stem}{SUFFIX[resolved.output.format]}")
+        return Target(audio, _numbered(midi, number), _numbered(stems, number))
     audio = _numbered(output, number)
     assert audio is not None
     return Target(audio, _numbered(midi, number), _numbered(stems, number))
