@@ -73,8 +73,11 @@ def has_adapter(path: Path) -> bool:
     """Whether a folder or file looks like an adapter, without reading it."""
     if path.is_file():
         return path.suffix == ".safetensors"
-    known = any((path / inside / name).is_file() for inside in _INSIDE for name in _KNOWN_WEIGHTS)
-    return known or len(list(path.glob("*.safetensors"))) == 1
+    if any((path / inside / name).is_file() for inside in _INSIDE for name in _KNOWN_WEIGHTS):
+        return True
+    # A single file of any name is the folder's adapter; beside other folders it is one adapter of several.
+    alone = path.is_dir() and not any(one.is_dir() for one in path.iterdir())
+    return alone and len(list(path.glob("*.safetensors"))) == 1
 
 
 def adapters_in(folder: Path) -> list[Path]:
