@@ -234,3 +234,42 @@ def test_a_code_beyond_the_last_is_refused(partita, home):
     (home / "codes.txt").write_text("1 64000 2")
     answer = partita("generate", "x", *TURBO, "--codes", "codes.txt")
     assert (answer.code, "63999" in answer.err) == (2, True)
+
+
+def summary(answer):
+    assert answer.code == 0, answer.err
+    return {line[:12].strip(): line[12:] for line in answer.out.splitlines()}
+
+
+def test_a_summary_tells_source_region_and_what_is_untouched(partita, home, source):
+    answer = partita("repaint", source, "x", *TURBO, "--start", "0.5", "--end", "1", "--output", "o.wav")
+    told = summary(answer)
+    assert told["source"].endswith(", 2.00 s")
+    assert told["made"] == "0.500 to 1.000 s, cross-fades of 25 ms beside it"
+    assert told["untouched"] == "every other sample is the source's own"
+    was, _ = soundfile.read(home / source, dtype="float32")
+    now, _ = soundfile.read(home / "o.wav", dtype="float32")
+    np.testing.assert_array_equal(now[:22_000], was[:22_000])
+    assert np.abs(now[24_000:48_000] - was[24_000:48_000]).max() > 0.1
+    np.testing.assert_array_equal(now[50_000:], was[50_000:])
+
+
+def test_a_summary_tells_that_normalising_leaves_nothing_untouched(partita, source):
+    answer = partita("repaint", source, "x", *TURBO, "--start", "0.5", "--end", "1", "--normalise", "loudness")
+    assert "normalise loudness" in summary(answer)["untouched"]
+    assert "samples outside the region change" in answer.err
+
+
+def test_a_summary_tells_where_all_of_it_is_made(partita, source):
+    told = summary(partita("cover", source, "x", *TURBO))
+    assert told["made"] == "all of it"
+    assert "untouched" not in told
+
+
+def test_a_song_that_cannot_be_saved_does_not_keep_the_others_from_it(partita, home, source):
+    (home / "o-2.flac").mkdir()
+    answer = partita("cover", source, "x", *TURBO, "--count", "3", "--seed", "1", "--output", "o.flac", "--overwrite")
+    assert answer.code == 4
+    assert "kept in" in answer.err
+    assert (home / "o.flac").exists()
+    assert (home / "o-3.flac").exists()
