@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,9 @@ from partita.errors import ModelError, RequestError
 from partita.models.score_caption import Likelihoods
 from partita.models.score_model import ScoreModel, ScoreModelConfig
 from partita.planner.rules import RulePlanner
-from partita.render.builtin import (
-    CONTINUED_FRAMES,
-    SAMPLE_RATE_HZ,
-    WINDOW_FRAMES,
-    BuiltInRenderer,
-    choose_cast,
-    windows_of,
-)
+from partita.render.builtin.casting import choose_cast
+from partita.render.builtin.renderer import SAMPLE_RATE_HZ, BuiltInRenderer
+from partita.render.builtin.windows import CONTINUED_FRAMES, SHORTEST_FRAMES, WINDOW_FRAMES, windows_for
 from partita.render.protocol import AudioChunk, Job, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
 from partita.score.codec import CHANNELS, LAYOUT, ONSET_THRESHOLD
 from partita.score.grid import frame_count
@@ -179,12 +173,13 @@ def test_roles_that_do_not_play_stay_silent(parts: OneModel) -> None:
 
 @pytest.mark.parametrize("frames", [1, 25, 499, 500, 501, 800, 801, 2000, 15_000])
 def test_windows_cover_a_song_without_gaps(frames: int) -> None:
-    windows = windows_of(frames)
-    assert [windows[0][0], windows[-1][2]] == [0, frames]
-    assert all(stop - start <= WINDOW_FRAMES for start, _, stop in windows)
-    for (_, _, written), (start, first, _) in pairwise(windows):
+    windows = windows_for(frames, [(0, frames)])
+    made = [span for window in windows for span in window.spans]
+    assert [made[0][0], made[-1][1]] == [0, max(frames, SHORTEST_FRAMES)]
+    assert all(window.stop - window.start <= WINDOW_FRAMES for window in windows)
+    for (_, written), (first, _), window in zip(made, made[1:], windows[1:], strict=False):
         assert first == written
-        assert first - start >= CONTINUED_FRAMES
+        assert first - window.start >= CONTINUED_FRAMES
 
 
 def test_a_longer_song_is_finite_to_its_end(parts: OneModel) -> None:

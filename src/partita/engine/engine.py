@@ -47,7 +47,7 @@ from partita.weights.catalog import card as find_card
 from partita.weights.loaders import Loader, loader_for
 
 RENDERERS: dict[Family, str] = {
-    "built-in": "partita.render.builtin:BuiltInRenderer",
+    "built-in": "partita.render.builtin.renderer:BuiltInRenderer",
     "acestep-1.5": "partita.render.acestep15.renderer:AceStep15Renderer",
 }
 VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")

@@ -249,7 +249,7 @@ def _hold(voice: np.ndarray, frame: int, note: Note) -> int:
     return whole - 1
 
 
-def _onset_frames(channel: np.ndarray) -> np.ndarray:
+def onset_frames(channel: np.ndarray) -> np.ndarray:
     """Frames above the threshold that are no lower than either neighbour (of equals the first)."""
     padded = np.pad(channel, 1, constant_values=-np.inf)
     is_peak = (channel > ONSET_THRESHOLD) & (channel > padded[:-2]) & (channel >= padded[2:])
@@ -260,7 +260,7 @@ def _decode_drums(music: np.ndarray) -> list[Note]:
     return [
         Note(_onset_time_s(music, "drums", frame), DRUM_NOTE_S, pitch, _velocity(music[frame, channel]))
         for channel, pitch in enumerate(DRUM_PITCHES, start=LAYOUT.drums.start)
-        for frame in _onset_frames(music[:, channel])
+        for frame in onset_frames(music[:, channel])
     ]
 
 
@@ -268,7 +268,7 @@ def _spans(music: np.ndarray, role: Role, onset: int) -> list[tuple[int, int, fl
     """Notes of a voice as (first frame, frame after the last, start_s, end_s, velocity)."""
     gate = music[:, onset + 1]
     closed = np.append(np.flatnonzero(gate <= 0.0), len(music))
-    starts = _onset_frames(music[:, onset])
+    starts = onset_frames(music[:, onset])
     spans = []
     for position, first in enumerate(starts):
         follower = int(starts[position + 1]) if position + 1 < len(starts) else len(music)

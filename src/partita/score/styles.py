@@ -5,6 +5,7 @@ The order is part of the weights' meaning: append, never reorder. Knows nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from partita.score.instruments import programs_for
@@ -48,3 +49,12 @@ class Cast:
         """Indices into `STYLES` and `ENERGIES`, then of each role's program in `programs_for`, -1 where absent."""
         players = (programs_for(r).index(self.programs[r]) if r in self.programs else -1 for r in ROLES)
         return (STYLES.index(self.style), ENERGIES.index(self.energy), *players)
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[int]) -> Cast:
+        """The inverse of `numbers`."""
+        style, energy, *players = numbers
+        programs: dict[Role, int] = {
+            r: programs_for(r)[index] for r, index in zip(ROLES, players, strict=True) if index >= 0
+        }
+        return cls(STYLES[style], ENERGIES[energy], programs)
