@@ -89,6 +89,20 @@ def test_captured_maps_are_distributions_and_leave_the_velocity_alone(dit: DiT):
     assert torch.equal(velocity, dit(x, t, None, condition, context, mask_condition_padding=mask))
 
 
+@torch.no_grad()
+def test_maps_alone_equal_the_captured_ones_and_run_no_layer_above_them(dit: DiT):
+    x, t, condition, context = inputs(19)
+    heads = [(0, 1), (2, 0), (2, 3)]
+    _, captured = dit(x, t, None, condition, context, capture=heads)
+    ran = []
+    for index, layer in enumerate(dit.layers):
+        layer.register_forward_hook(lambda *_, index=index: ran.append(index))
+    maps = dit.attention_maps(x, t, None, condition, context, heads)
+    assert list(maps) == heads
+    assert all(torch.equal(maps[head], captured[head]) for head in heads)
+    assert ran == [0, 1, 2]
+
+
 def test_with_and_without_gradients_the_numbers_agree(dit: DiT):
     x, t, condition, context = inputs(300)
     velocity = dit(x, t, None, condition, context)

@@ -161,24 +161,39 @@ class DiT(nn.Module):
         embedding, modulation = self.embed_time(t.to(x.dtype), None if r is None else r.to(x.dtype))
         hidden = self.embed_patches(x, context)
         shared = self._shared(hidden, cache, mask_condition_padding)
-        maps: dict[Head, Tensor] = {}
-        for index, layer in enumerate(self.blocks):
-            key, value = cache.keys[index], cache.values[index]
-            heads = [head for at, head in capture or () if at == index]
-            see_query = _map_reader(index, heads, key, shared, maps) if heads else None
-            hidden = layer(hidden, modulation, key, value, shared, see_query)
+        hidden, maps = self._through(hidden, modulation, cache, shared, capture or ())
         velocity = self._project_out(hidden, embedding)[:, :frames]
         return velocity if capture is None else (velocity, maps)
+
+    def attention_maps(
+        self, x: Tensor, t: Tensor, r: Tensor | None, condition: Tensor, context: Tensor, heads: Sequence[Head]
+    ) -> dict[Head, Tensor]:
+        """What `forward` gives for `capture=heads`, without the layers above the highest of them and the velocity."""
+        cache = self.cross_cache(condition, layers=1 + max(layer for layer, _ in heads))
+        _, modulation = self.embed_time(t.to(x.dtype), None if r is None else r.to(x.dtype))
+        hidden = self.embed_patches(x, context)
+        return self._through(hidden, modulation, cache, self._shared(hidden, cache, None), heads)[1]
+
+    def _through(
+        self, hidden: Tensor, modulation: Tensor, cache: CrossCache, shared: _Shared, capture: Sequence[Head]
+    ) -> tuple[Tensor, dict[Head, Tensor]]:
+        """The states after as many layers as the cache serves, and the maps of the heads to capture."""
+        maps: dict[Head, Tensor] = {}
+        for index, (layer, key, value) in enumerate(zip(self.blocks, cache.keys, cache.values, strict=False)):
+            heads = [head for at, head in capture if at == index]
+            see_query = _map_reader(index, heads, key, shared, maps) if heads else None
+            hidden = layer(hidden, modulation, key, value, shared, see_query)
+        return hidden, maps
 
     @property
     def blocks(self) -> list[DiTLayer]:
         """The layers, with their type."""
         return [cast(DiTLayer, layer) for layer in self.layers]
 
-    def cross_cache(self, condition: Tensor) -> CrossCache:
-        """What the layers need of the condition `[B, L, He]`, computed once for all steps."""
+    def cross_cache(self, condition: Tensor, *, layers: int | None = None) -> CrossCache:
+        """What the layers, or the first `layers`, need of the condition `[B, L, He]`, computed once for all steps."""
         embedded = self.condition_embedder(condition)
-        pairs = [layer.cross_attn.keys_values(embedded) for layer in self.blocks]
+        pairs = [layer.cross_attn.keys_values(embedded) for layer in self.blocks[:layers]]
         return CrossCache(embedded, tuple(key for key, _ in pairs), tuple(value for _, value in pairs))
 
     def embed_time(self, t: Tensor, r: Tensor | None = None) -> tuple[Tensor, Tensor]:
