@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 # Stage by stage beside diffusers at full size with random weights (needs about 12 GB of memory), then the built-in
-# model's bars.
-BENCHES = ("compare.py", "compare_vae.py", "builtin_bars.py")
+# model's bars, and the solvers against each other.
+BENCHES = ("compare.py", "compare_vae.py", "builtin_bars.py", "solvers.py")
 
 
 def main() -> int:

@@ -2,6 +2,9 @@
 
 A solver is a function of one `Move`. It sees the velocity at the start of the step and may ask for another one
 inside it; it does not know where velocities come from. x_t = t noise + (1 - t) music, v = noise - music.
+
+At equal evaluations `dpmpp_2m` has a half to a quarter of `euler`'s error from 8 to 32 on; `heun` passes it only where
+the flow turns sharply at many steps, and below 16 is worse than `euler` (benches/solvers.py prints the figures).
 """
 
 from __future__ import annotations
@@ -72,8 +75,29 @@ def heun(*, direct_end: bool = True) -> Solver:
     return solve
 
 
+def dpmpp_2m(move: Move) -> Tensor:
+    """DPM-Solver++ 2M (arXiv:2211.01095) for this flow: one evaluation a step, second order on unequal steps.
+
+    The clean estimate D = x - t v is carried on to the middle of the step along the line through the last two,
+    `D + (t - t') / (2 (t_last - t)) (D - D_last)`, and the state goes towards that. The line runs over t, and so holds
+    at both ends of this flow, where the paper's log((1 - t) / t) is infinite and leaves only first order. The first
+    step is Euler's, and so is one that does not follow a step in the same direction.
+    """
+    last = move.last
+    if last is None or not last.t > move.t > 0:
+        return euler(move)
+    clean = estimate(move.x, move.v, move.t)
+    reach = (move.t - move.t_next) / (2 * (last.t - move.t))
+    ahead = clean + (clean - estimate(last.x, last.v, last.t)) * _scalar(reach, clean)
+    return mix(move.x, ahead, move.t_next / move.t)
+
+
 def sde(draw: Draw, *, unshifted: bool = False) -> Solver:
     """Stochastic solver: jump to the clean estimate, then add fresh noise up to the next time.
+
+    Elsewhere it is called ping-pong. It is made for distilled models, whose estimate is one piece of music. An
+    undistilled model's is the mean of all that fit, and what comes out varies too little, however many the steps: of
+    Gaussian data's variance at most half is left.
 
     `draw(k)` gives the noise [B, T, D] of step k. `unshifted` noises to `1 - (k + 1) / count` whatever the schedule,
     which is what the original does for base and SFT; off, it noises to the schedule's own next time.
