@@ -7,9 +7,10 @@ or not at all, and nothing is ever changed. Imports no torch, so that bad input 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ from partita.audio.resample import resample
 from partita.audio.samples import check_samples, samples_sha256, to_stereo
 from partita.audio.tags import read_record
 from partita.audio.write import write_atomically
-from partita.engine.likeness import MOST_OFFSET_FRAMES, difference, envelope
+from partita.engine.likeness import MOST_LONGER_FRAMES, MOST_SHORTER_FRAMES, difference, envelope, level_db
 from partita.errors import AudioError, ModelError, ReplayError, RequestError, ResourceError
 from partita.song.card import Family
 from partita.song.record import Record
@@ -46,7 +47,8 @@ SILENT_BELOW = 1e-6
 _LATENT_FORMATS = ("F32", "F16", "F64")
 _HEAD = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")  # 56 bytes: the samples behind it are aligned in a memory map
 _SAMPLE_BYTES = 8
-_SLACK_S = MOST_OFFSET_FRAMES / SAMPLE_RATE_HZ
+_LOSSLESS = (".wav", ".flac", ".aif", ".aiff")
+_INAUDIBLE_DB = 0.05
 
 
 def _say_nothing(note: str) -> None:
@@ -61,6 +63,14 @@ class KeptSong:
     frames: int
     latents: np.ndarray
     heard: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A source is the song `name` (the hash of its samples), at `level_db` above it."""
+
+    name: str
+    level_db: float = 0.0
 
 
 class Archive:
@@ -85,14 +95,14 @@ class Archive:
         if path.suffix.lower() == ".safetensors":
             latents, family = _read_latents(path)
             return self._put_latents(latents, family)
-        limits = DurationLimits(SHORTEST_SOURCE_S, LONGEST_SOURCE_S + _SLACK_S)
+        limits = DurationLimits(SHORTEST_SOURCE_S, LONGEST_SOURCE_S + MOST_LONGER_FRAMES / SAMPLE_RATE_HZ)
         audio = read(path, limits=limits)
         samples, rate = to_stereo(audio.samples), audio.sample_rate_hz
         del audio
         samples = resample(samples, rate, SAMPLE_RATE_HZ)
         song = self._recognise(path, samples, tell)
         if song is not None:
-            frames = self._song(song).frames
+            frames = self._song(song.name).frames
             samples = np.pad(samples, ((0, max(0, frames - len(samples))), (0, 0)))[:frames]
         return self._put_audio(samples, str(path), song, path)
 
@@ -108,11 +118,9 @@ class Archive:
 
     def hold_song(self, song: Song) -> AudioRef:
         """Keep a finished song, so that it can be edited without a loss: its audio and its latents."""
-        name = None
         if song.latents is not None and song.origin is not None:
-            name = song.record.audio_sha256
-            self.keep_song(name, song.origin, song.latents.numpy(), song.audio)
-        return AudioRef(sha256=self._put_audio(song.audio, "The song", name, None).sha256)
+            self.keep_song(song.record.audio_sha256, song.origin, song.latents.numpy(), song.audio)
+        return AudioRef(sha256=self._put_audio(song.audio, "The song", None, None).sha256)
 
     def keep_song(self, audio_sha256: str, origin: SongOrigin, latents: np.ndarray, audio: np.ndarray) -> None:
         """Keep the latents `[T, 64]` of a finished song, and how its audio `[N, 2]` sounds.
@@ -139,15 +147,14 @@ class Archive:
         audio = np.memmap(path, "<f4", "c", _HEAD.size, (facts.samples, 2))
         latents = None
         if facts.song is not None and facts.song.family == family:
-            link = self._link_path(facts.sha256)
-            try:
-                latents = self._song(link.read_text("ascii")).latents[: -(-facts.samples // FRAME_SAMPLES)]
-            except OSError as error:
+            song = self._link(facts.sha256).name
+            if not self._song_path(song).exists():
                 raise AudioError(
-                    f"The latents of the song {facts.sha256} are no longer kept in {self.folder} ({error.strerror}): "
-                    "give its audio under another record, or make the song again.",
-                    path=link,
-                ) from None
+                    f"The latents of the song {song} are no longer kept in {self.folder}: make the song again, or give "
+                    "its audio as any other audio.",
+                    path=self._song_path(song),
+                )
+            latents = self._song(song).latents[: -(-facts.samples // FRAME_SAMPLES)]
         return SourceData(facts, audio, latents)
 
     def check_family(self, facts: SourceFacts, family: Family, field: str = "task.source") -> None:
@@ -179,13 +186,20 @@ class Archive:
             value=sha256,
         )
 
-    def _origin_of(self, sha256: str) -> SongOrigin | None:
-        link = self._link_path(sha256)
-        song = link.read_text("ascii") if link.exists() else sha256
-        return self._song(song).origin if self._song_path(song).exists() else None
+    def _link(self, sha256: str) -> _Link:
+        """Which song a source holds. A source that is a song's very samples is known by its name."""
+        path = self._link_path(sha256)
+        return _Link(**json.loads(path.read_text("ascii"))) if path.exists() else _Link(sha256)
 
-    def _recognise(self, path: Path, samples: np.ndarray, tell: Callable[[str], None]) -> str | None:
-        """The name of the song that the file holds unaltered, or none."""
+    def _origin_of(self, sha256: str) -> SongOrigin | None:
+        link = self._link(sha256)
+        if not self._song_path(link.name).exists():
+            return None
+        origin = self._song(link.name).origin
+        return origin.model_copy(update={"gain_db": origin.gain_db + link.level_db})
+
+    def _recognise(self, path: Path, samples: np.ndarray, tell: Callable[[str], None]) -> _Link | None:
+        """The song that the file holds unaltered, or none."""
         record = _record_of(path, tell)
         if record is None:
             return None
@@ -194,16 +208,21 @@ class Archive:
             tell(f"{path.name} is a song of Partita's, and its latents are not kept on this machine. {other}")
             return None
         kept = self._song(name)
-        offset_s = (len(samples) - kept.frames) / SAMPLE_RATE_HZ
-        altered = f"it is {offset_s:+.2f} s longer" if abs(offset_s) > _SLACK_S else None
-        if altered is None:
-            altered = difference(kept.heard, _fitted(envelope(samples[: kept.frames]), len(kept.heard)))
-        if altered is None:
-            return name
-        tell(f"{path.name} carries the record of a song of Partita's and was altered ({altered}). {other}")
-        return None
+        more = len(samples) - kept.frames
+        altered, heard = None, kept.heard
+        if not -MOST_SHORTER_FRAMES <= more <= MOST_LONGER_FRAMES:
+            altered = f"it is {abs(more) / SAMPLE_RATE_HZ:.2f} s {'longer' if more > 0 else 'shorter'}"
+        else:
+            heard = _fitted(envelope(samples[: kept.frames]), len(kept.heard))
+            altered = difference(kept.heard, heard, lossless=path.suffix.lower() in _LOSSLESS)
+        if altered is not None:
+            tell(f"{path.name} carries the record of a song of Partita's and was altered ({altered}). {other}")
+            return None
+        # LAME turns down what it encodes.
+        level = round(level_db(kept.heard, heard), 2)
+        return _Link(name, level if abs(level) > _INAUDIBLE_DB else 0.0)
 
-    def _put_audio(self, samples: np.ndarray, name: str, song: str | None, path: Path | None) -> SourceFacts:
+    def _put_audio(self, samples: np.ndarray, name: str, song: _Link | None, path: Path | None) -> SourceFacts:
         duration_s = len(samples) / SAMPLE_RATE_HZ
         if not SHORTEST_SOURCE_S <= duration_s <= LONGEST_SOURCE_S:
             raise AudioError(
@@ -221,8 +240,8 @@ class Archive:
         if not target.exists():
             body = np.ascontiguousarray(samples, "<f4")
             self._write(target, [_wav_head(len(samples)), body.data.cast("B")])
-        if song is not None and song != sha256:
-            self._write(self._link_path(sha256), [song.encode("ascii")])
+        if song is not None and song.name != sha256:
+            self._write(self._link_path(sha256), [json.dumps(asdict(song)).encode("ascii")])
         return SourceFacts(sha256=sha256, samples=len(samples), song=self._origin_of(sha256))
 
     def _put_latents(self, latents: np.ndarray, family: Family | None) -> SourceFacts:
