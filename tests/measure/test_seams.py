@@ -57,3 +57,20 @@ def test_a_drum_hit_at_the_joint_is_not_a_seam_where_drums_play_on() -> None:
 def test_an_edge_cannot_be_judged() -> None:
     with pytest.raises(AudioError, match="quarter of a second"):
         seam(noise(2.0), RATE_HZ, 0.1)
+
+
+def test_the_flux_at_a_joint_is_ranked_among_all_of_the_song_s_own() -> None:
+    low_pass = dsp.butter(4, 1000, fs=RATE_HZ, output="sos")
+    dark = np.asarray(dsp.sosfilt(low_pass, noise(6.0, 0.3, seed=2)), np.float32)
+    audio = np.concatenate([noise(6.0), dark])
+    assert seam(audio, RATE_HZ, 6.0).flux_percentile == 100.0
+    ranks = [seam(audio, RATE_HZ, 0.5 + 0.25 * k).flux_percentile for k in range(20)]
+    assert 20 < np.mean(ranks) < 80  # places chosen blindly are like any other
+    assert max(ranks) < 100.0
+
+
+def test_a_hit_like_many_others_is_within_the_song_s_99th_percentile() -> None:
+    hits = drums("sixteenths 4/4", 150.0, 8.0)
+    at_hit, between = (seam(hits, RATE_HZ, 0.3 + 8 * 0.4 + late).flux_percentile for late in (0.0, 0.05))
+    assert between < at_hit
+    assert at_hit <= 99.0

@@ -24,6 +24,7 @@ TAIL_QUANTILE, TAIL_DEVIATIONS = 0.98, 2.054
 # Natural spread of log energies in decibels, taken where a neighbourhood is so even that its own is smaller.
 LEAST_CLICK_SPREAD_DB, LEAST_FLUX_SPREAD_DB, LEAST_LEVEL_SPREAD_DB = 1.0, 0.5, 0.4
 SILENT_POWER = 1e-14
+_BLOCKS_AT_ONCE = 2000  # of the spectra of a long song, which would not all fit in memory
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Seam:
 
     click_z: energy of the signal's sharpest part (third difference) in the 4 ms around it.
     flux_z: change of the spectrum from the 20 ms before to the 20 ms after.
+    flux_percentile: 0 to 100, share of such changes in the whole of the audio, one every 20 ms, that this one exceeds.
+        At 99 or less it is no more of a break than what the music does by itself once in two seconds.
     level_z: step of level from the 150 ms before to the 150 ms after; level_step_db is the step itself.
     audible: one of the three is above 5.
     """
@@ -39,6 +42,7 @@ class Seam:
     time_s: float
     click_z: float
     flux_z: float
+    flux_percentile: float
     level_z: float
     level_step_db: float
     audible: bool
@@ -62,15 +66,18 @@ def seam(audio: np.ndarray, sample_rate_hz: int, time_s: float) -> Seam:
     start, end = max(0, at - reach), min(len(channels), at + reach)
     part, centre = channels[start:end].astype(np.float64), at - start
     click = _click_z(part, centre, sample_rate_hz)
-    flux = _flux_z(part, centre, sample_rate_hz)
+    flux, others = _flux(part, centre, sample_rate_hz)
+    flux_z = _robust_z(flux, others, LEAST_FLUX_SPREAD_DB)
+    everywhere = _flux(channels, at, sample_rate_hz)[1]
     level, step = _level_z(part, centre, sample_rate_hz)
     return Seam(
         time_s=time_s,
         click_z=click,
-        flux_z=flux,
+        flux_z=flux_z,
+        flux_percentile=100.0 * float(np.mean(everywhere < flux)),
         level_z=level,
         level_step_db=step,
-        audible=max(click, flux, level) > AUDIBLE_Z,
+        audible=max(click, flux_z, level) > AUDIBLE_Z,
     )
 
 
@@ -102,15 +109,22 @@ def _click_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> float:
     return _robust_z(float(energy[index - 1 : index + 1].max()), beside, LEAST_CLICK_SPREAD_DB)
 
 
-def _flux_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> float:
-    """Distance of the log spectra, smoothed to a few bands, of neighbouring windows."""
+def _flux(part: np.ndarray, centre: int, sample_rate_hz: int) -> tuple[float, np.ndarray]:
+    """Distance of the log spectra, smoothed to a few bands, of the windows on either side of `centre`, in decibels;
+    and the same of all other neighbouring windows of `part` `[n, C]`, counted from there."""
     size = round(FLUX_WINDOW_S * sample_rate_hz)
     blocks, index = _blocks(part, centre, size)
+    bands = np.concatenate([_bands_db(blocks[i : i + _BLOCKS_AT_ONCE]) for i in range(0, len(blocks), _BLOCKS_AT_ONCE)])
+    change = np.sqrt(np.mean(np.square(np.diff(bands, axis=0)), axis=1))  # change[i]: from block i to i + 1
+    return float(change[index - 1]), np.delete(change, index - 1)
+
+
+def _bands_db(blocks: np.ndarray) -> np.ndarray:
+    """Power of `[blocks, size, C]` in bands that are even in pitch, `[blocks, bands]`."""
+    size = blocks.shape[1]
     power = np.square(np.abs(np.fft.rfft(blocks * np.hanning(size)[None, :, None], axis=1))).mean(axis=2)
     edges = np.unique(np.geomspace(2, power.shape[1] - 1, 16).astype(int))
-    bands = _power_db(np.add.reduceat(power, edges, axis=1) / size)
-    change = np.sqrt(np.mean(np.square(np.diff(bands, axis=0)), axis=1))  # change[i]: from block i to i + 1
-    return _robust_z(float(change[index - 1]), np.delete(change, index - 1), LEAST_FLUX_SPREAD_DB)
+    return _power_db(np.add.reduceat(power, edges, axis=1) / size)
 
 
 def _level_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> tuple[float, float]:
