@@ -14,7 +14,6 @@ from partita.render.protocol import (
     LatentsReady,
     Noted,
     Parts,
-    RenderEvent,
     StageStarted,
     StepDone,
     Told,
@@ -53,41 +52,74 @@ class FakeLoader:
 
 
 class ToneRenderer:
-    """A quarter of full scale at a pitch that the seed gives. `hook(stage, step)` runs before each event."""
+    """A quarter of full scale at a pitch that the seed gives, stage by stage for all songs of a pass.
+
+    With a source, what the canvas makes is new, the rest of the latents is the source's own (`ENCODED` where it has
+    none), and only the spans are decoded, a little beyond their edges. `hook(stage, step)` runs before each event.
+    """
 
     sample_rate_hz = 48_000
+    level = 0.25
 
     def __init__(self, hook: Callable[[str, int], None] = lambda stage, step: None, steps: int = 4) -> None:
         self.hook, self.steps = hook, steps
         self.sampled = 0
+        self.passes: list[list[Job]] = []
 
     def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
-        for index, job in enumerate(jobs):
-            for event in self._render(job, parts):
-                yield Told(index, event)
-
-    def _render(self, job: Job, parts: Parts) -> Iterator[RenderEvent]:
-        seed, latents = job.seed, job.latents
-        yield StageStarted("text")
+        self.passes.append(list(jobs))
         with parts.use("text_encoder"):
-            self.hook("text", 0)
-        if latents is None:
-            yield StageStarted("sample")
+            for index in range(len(jobs)):
+                yield Told(index, StageStarted("text"))
+                self.hook("text", 0)
+        latents = {index: job.latents for index, job in enumerate(jobs) if job.latents is not None}
+        if fresh := [index for index in range(len(jobs)) if index not in latents]:
+            yield from (Told(index, StageStarted("sample")) for index in fresh)
             with parts.use("transformer"):
                 for step in range(self.steps):
                     self.hook("sample", step)
-                    self.sampled += 1
-                    yield StepDone(step + 1, self.steps)
-            latents = torch.full((10, 64), float(seed % 7))
-        yield LatentsReady(latents)
-        yield Noted("a test tone")
-        yield StageStarted("decode")
-        with parts.use("vae"):
-            total = round(job.plan.duration_s * self.sample_rate_hz)
-            time_s = np.arange(total) / self.sample_rate_hz
-            pitch_hz = 220 + 10 * float(latents[0, 0])
-            tone = (0.25 * np.sin(2 * np.pi * pitch_hz * time_s)).astype(np.float32)
-            half = total // 2
-            for start, end in ((0, half), (half, total)):
-                self.hook("decode", start)
-                yield AudioChunk(np.stack([tone[start:end]] * 2, axis=1), start, total)
+                    self.sampled += len(fresh)
+                    yield from (Told(index, StepDone(step + 1, self.steps)) for index in fresh)
+            latents |= {index: _tone_latents(jobs[index]) for index in fresh}
+        for index in range(len(jobs)):
+            yield Told(index, LatentsReady(latents[index]))
+            yield Told(index, Noted("a test tone"))
+        for index, job in enumerate(jobs):
+            yield Told(index, StageStarted("decode"))
+            with parts.use("vae"):
+                for event in self._decode(job, 220 + 10 * float(job.seed % 7)):
+                    yield Told(index, event)
+
+    def _decode(self, job: Job, pitch_hz: float) -> Iterator[AudioChunk]:
+        canvas = job.resolved.canvas
+        total = canvas.samples if canvas is not None else round(job.plan.duration_s * self.sample_rate_hz)
+        tone = self.level * np.sin(2 * np.pi * pitch_hz * np.arange(total) / self.sample_rate_hz)
+        ranges: list[tuple[int, int]] = [(0, total // 2), (total // 2, total)]
+        if canvas is not None and canvas.spans and not job.resolved.parity:
+            ranges, at = [], 0
+            for first, end in canvas.spans:
+                start, stop = max(first - MARGIN, at), min(end + MARGIN, total)
+                ranges.append((start, stop))
+                at = stop
+        for start, end in ranges:
+            self.hook("decode", start)
+            samples = np.stack([tone[start:end]] * 2, axis=1).astype(np.float32)
+            yield AudioChunk(samples, start, total)
+
+
+ENCODED = 9.0
+MARGIN = 2600
+"""Samples decoded beyond a span: more than any joint needs."""
+
+
+def _tone_latents(job: Job) -> torch.Tensor:
+    canvas = job.resolved.canvas
+    if canvas is None:
+        return torch.full((-(-round(job.plan.duration_s * 48_000) // 1920), 64), float(job.seed % 7))
+    frames, at = -(-canvas.samples // 1920), canvas.source_at // 1920
+    latents = torch.full((frames, 64), ENCODED)
+    if job.source is not None and job.source.latents is not None:
+        latents[at : at + len(job.source.latents)] = torch.from_numpy(job.source.latents)[: frames - at]
+    for first, end in canvas.span_frames(frames) or ((0, frames),):
+        latents[first:end] = float(job.seed % 7)
+    return latents
