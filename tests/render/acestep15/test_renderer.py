@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,76 +9,17 @@ import pytest
 import torch
 
 from partita.errors import ModelError
-from partita.models.acestep15.config import AceStepConfig
-from partita.models.acestep15.model import AceStepModel
-from partita.models.oobleck import OobleckConfig, OobleckVAE
-from partita.models.qwen3 import Qwen3, Qwen3Config
-from partita.planner.rules import RulePlanner
 from partita.render.acestep15.recipe import latent_frames
-from partita.render.acestep15.renderer import AceStep15Renderer
-from partita.render.protocol import AudioChunk, Job, LatentsReady, Noted, StageStarted, StepDone
-from partita.song.request import Sampling, SongRequest
-from partita.song.resolve import resolve
-from partita.text.tokenizers import TextTokenizer
-from partita.weights.catalog import card
-from tests.fakes import fake_runtime
-from tests.text.test_tokenizers import write_tokenizer
-
-RATE = 48_000
+from partita.render.protocol import AudioChunk, Noted, StageStarted, StepDone
+from partita.song.request import Sampling
+from tests.render.acestep15.tiny import RATE, audio_of, job_of, latents_of, render_job
 
 
-class TinyParts:
-    """Random networks in the shapes of the published ones, but narrow."""
-
-    def __init__(self, tokenizer: TextTokenizer) -> None:
-        torch.manual_seed(0)
-        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1}
-        config = AceStepConfig(
-            **sizes,
-            num_hidden_layers=2,
-            head_dim=16,
-            in_channels=192,
-            audio_acoustic_hidden_dim=64,
-            text_hidden_dim=32,
-            num_lyric_encoder_hidden_layers=2,
-            num_timbre_encoder_hidden_layers=2,
-        )
-        model = AceStepModel(config).eval()
-        words = Qwen3Config(**sizes, num_hidden_layers=1, head_dim=16, vocab_size=tokenizer.size)
-        vae = OobleckConfig(encoder_hidden_size=4, channel_multiples=(1, 1, 1, 1, 2), decoder_channels=4)
-        self.parts: dict[str, Any] = {
-            "text_encoder": SimpleNamespace(tokenizer=tokenizer, model=Qwen3(words).eval()),
-            "conditioner": SimpleNamespace(encoder=model.encoder, null_condition_emb=model.null_condition_emb),
-            "transformer": model.decoder,
-            "vae": OobleckVAE(vae).eval(),
-            "silence_latent": torch.randn(15_000, 64) * 0.1,
-        }
-
-    @contextmanager
-    def use(self, name: str) -> Iterator[Any]:
-        yield self.parts[name]
+def render(parts, **fields) -> list[Any]:
+    return render_job(parts, job_of(**fields))
 
 
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory) -> TinyParts:
-    folder = write_tokenizer(tmp_path_factory.mktemp("tokenizer"), appends=True)
-    return TinyParts(TextTokenizer.load(folder))
-
-
-def render(parts, *, model="ace-step-1.5-turbo", seed=1, latents=None, **fields) -> list[Any]:
-    resolved = resolve(SongRequest(**{"caption": "x", "duration_s": 5.12, "seed": seed, **fields}), card(model))
-    plan = RulePlanner(complete=False).plan(resolved, seed)
-    return [
-        told.event for told in AceStep15Renderer().render([Job(resolved, plan, latents=latents)], parts, fake_runtime())
-    ]
-
-
-def audio(events: list[Any]) -> np.ndarray:
-    return np.concatenate([event.samples for event in events if isinstance(event, AudioChunk)])
-
-
-def latents(events: list[Any]) -> torch.Tensor:
-    return next(event.latents for event in events if isinstance(event, LatentsReady))
+audio, latents = audio_of, latents_of
 
 
 @pytest.mark.parametrize("duration", [1, 1.3337, 5.12, 7.001, 24.9])
@@ -174,7 +112,6 @@ def test_words_that_are_cut_are_noted(parts):
 
 
 def test_latents_that_are_not_finite_are_an_error(parts):
-    broken = TinyParts.__new__(TinyParts)
-    broken.parts = {**parts.parts, "silence_latent": torch.full((15_000, 64), float("nan"))}
+    broken = parts.with_parts(silence_latent=torch.full((15_000, 64), float("nan")))
     with pytest.raises(ModelError, match="not finite"):
         render(broken)

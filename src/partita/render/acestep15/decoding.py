@@ -32,7 +32,7 @@ def decode(latents: Tensor, recipe: Recipe, codec: Codec, device: torch.device) 
 
 
 def windows(recipe: Recipe, frames: int) -> list[tuple[int, int]]:
-    """The stretches to decode, in frames: everything, or what was made with its cross-fades.
+    """The stretches to decode, in frames: everything, or what was made with its cross-fades, a frame at least.
 
     Stretches that lie closer than what is decoded around each of them become one.
     """
@@ -52,9 +52,9 @@ def windows(recipe: Recipe, frames: int) -> list[tuple[int, int]]:
 
 def _crossfade_frames(recipe: Recipe) -> int:
     if recipe.blend is None:
-        return 0
+        return 1
     wave = -(-round(recipe.blend.wave_crossfade_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES)
-    return max(recipe.blend.latent_crossfade_frames, wave)
+    return max(recipe.blend.latent_crossfade_frames, wave, 1)
 
 
 def _stretch(latents: Tensor, first: int, end: int, codec: Codec, device: torch.device) -> Iterator[Tensor]:

@@ -122,12 +122,13 @@ def sample(takes: Sequence[Take], manner: Manner, transformer: DiT, place: Place
         reached = [x]
         yield step
     finished = batch.blended(*reached)
-    check_latents(finished)
+    for latents in finished:
+        check_latents(latents)
     yield finished
 
 
 def check_latents(latents: Tensor) -> None:
-    """Raises ModelError unless the latents are finite and not silent zeros."""
+    """Raises ModelError unless the latents of a song are finite, and not all zero."""
     if not torch.isfinite(latents).all() or not latents.any():
         raise ModelError(
             "The sampled latents are not finite, or all zero: the weights are damaged, or the number format overflows. "
@@ -182,9 +183,8 @@ class _Batch:
         if settings is None or mask is None:
             return x.float()
         original = self.manner.parity and self.manner.edit is None
-        clean = self._clean() if original else self._clean(torch.float32)
-        x = x if original else x.float()
-        return blend(x, clean, mask, settings.latent_crossfade_frames, original=original).float()
+        clean = self._clean().float() if original else self._clean(torch.float32)
+        return blend(x.float(), clean, mask, settings.latent_crossfade_frames, original=original)
 
     def _phases(self, steps: int) -> list[Phase]:
         switch = cover_step_count(steps, self.manner.strength)

@@ -61,10 +61,13 @@ def wordings_of(job: Job, recipe: Recipe) -> dict[SetName, Wording]:
     """The texts of every set of conditions that the recipe needs."""
     plan, task = job.plan, job.resolved.task
     lyrics = lyric_prompt(plan.lyrics, plan.language)
+    seconds = plan.duration_s
+    if job.resolved.parity and job.source is not None:
+        seconds = job.source.facts.duration_s  # the original counts it before anything is added to the source
 
     def prompt(instruction: str, caption: str) -> str:
         metre = None if plan.time_signature is None else plan.time_signature.split("/")[0]
-        return text_prompt(instruction, caption, metadata_block(plan.bpm, metre, plan.key, plan.duration_s))
+        return text_prompt(instruction, caption, metadata_block(plan.bpm, metre, plan.key, seconds))
 
     sets: dict[SetName, Wording] = {"main": Wording(prompt(recipe.instruction, plan.caption), lyrics)}
     if recipe.strength < 1:
