@@ -107,9 +107,7 @@ def _soft_row(row: list[bool], frames: int, outer_only: bool) -> list[float]:
     starts = [i for i, inside in enumerate(row) if inside and (i == 0 or not row[i - 1])]
     ends = [i + 1 for i, inside in enumerate(row) if inside and (i + 1 == len(row) or not row[i + 1])]
     weights = [float(inside) for inside in row]
-    befores = [0, *ends[:-1]]
-    afters = [*starts[1:], len(row)]
-    spans = list(zip(starts, ends, befores, afters, strict=True))
+    spans = list(zip(starts, ends, [0, *ends], [*starts[1:], len(row)], strict=False))
     for k, (start, end, before, after) in enumerate(spans):
         if not outer_only or k == 0:
             n = min(frames, start - before)

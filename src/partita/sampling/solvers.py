@@ -3,8 +3,8 @@
 A solver is a function of one `Move`. It sees the velocity at the start of the step and may ask for another one
 inside it; it does not know where velocities come from. x_t = t noise + (1 - t) music, v = noise - music.
 
-At equal evaluations `dpmpp_2m` has a half to a quarter of `euler`'s error from 8 to 32 on; `heun` passes it only where
-the flow turns sharply at many steps, and below 16 is worse than `euler` (benches/solvers.py prints the figures).
+Error over `euler`'s at 8, 16, 32 evaluations of the built-in model (benches/solvers.py): `dpmpp_2m` 0.54, 0.30, 0.19;
+`heun` 1.58, 0.92, 0.44, the best of the three only on flows that turn sharply. With 4, `euler` is the safe one.
 """
 
 from __future__ import annotations
