@@ -24,6 +24,18 @@ Only the `out.` tensors of selected cases are handed over; all inputs and weight
 JsonChecker = Callable[[str, dict[str, Any]], "dict[str, Any] | None"]
 """(section, one of its entries) -> what was computed for each output, or None where the section is not known."""
 
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry of a JSON file stands: the file, and the entry's name in its section."""
+
+    path: Path
+    label: str
+
+
+PlacedChecker = Callable[[str, dict[str, Any], Place], "dict[str, Any] | None"]
+"""A JsonChecker that also needs what lies beside the entry: the tensors of its case, or a tokenizer."""
+
 Measure = Literal["absolute", "of_peak", "of_target_peak", "of_step_peak", "exact"]
 
 
@@ -77,11 +89,30 @@ TENSOR_CHECKERS: dict[str, str] = {
     "06": "tests.golden.generation:check_generation",
     "07": "tests.golden.sampling:check_guidance",
     "08": "tests.golden.blending:check_blending",
+    "11": "tests.golden.scoring:check_matrices",
 }
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.
 JSON_CHECKERS: dict[str, tuple[str, ...]] = {
     "08": ("tests.golden.prompts:check_prompts", "tests.golden.preparation:check_preparation"),
+}
+PLACED_CHECKERS: dict[str, tuple[str, ...]] = {
+    "11": ("tests.golden.scoring:check_scores",),
+}
+
+# How far numbers in a JSON file may be off: the first pattern that matches `SECTION.ENTRY.OUTPUT` counts, and what
+# matches none must be equal, as all texts and whole numbers must.
+JSON_LIMITS_V15: dict[str, tuple[tuple[str, float], ...]] = {
+    "11": (
+        ("pmi_cases.*", 1e-5),
+        ("normalised.*", 1e-5),
+        ("rewards.*", 1e-5),
+        ("per_condition.*", 1e-5),
+        ("alignment_cases.*.coverage", 1e-5),
+        ("alignment_cases.*.monotonicity", 1e-5),
+        ("alignment_cases.*.confidence", 1e-5),
+        ("alignment_cases.*.lyrics_score", 1e-5),
+    ),
 }
 
 
@@ -99,6 +130,31 @@ def json_checkers(key: str) -> list[JsonChecker]:
     """The checkers to ask about each entry of a JSON file; empty where nothing covers it yet."""
     found = [_imported(name) for name in JSON_CHECKERS.get(key, ())]
     return [checker for checker in found if checker is not None]
+
+
+def placed_checkers(key: str) -> list[PlacedChecker]:
+    """Those of them that are told where the entry stands."""
+    found = [_imported(name) for name in PLACED_CHECKERS.get(key, ())]
+    return [checker for checker in found if checker is not None]
+
+
+def json_limit_of(key: str, qualified: str) -> float:
+    """How far the numbers of a JSON output named `qualified` may be off."""
+    return next((limit for name, limit in JSON_LIMITS_V15.get(key, ()) if fnmatchcase(qualified, name)), 0.0)
+
+
+def json_error(expected: Any, got: Any) -> float:
+    """The largest difference of any two numbers; 1 where anything else differs: a text, a length, a name."""
+    if expected == got:
+        return 0.0
+    if isinstance(expected, dict) and isinstance(got, dict) and expected.keys() == got.keys():
+        return max(json_error(value, got[name]) for name, value in expected.items())
+    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        return max(json_error(*pair) for pair in zip(expected, got, strict=True))
+    if all(type(value) in (int, float) for value in (expected, got)) and float in (type(expected), type(got)):
+        gap = abs(expected - got)
+        return gap if gap < 1.0 else 1.0  # NaN and infinities too
+    return 1.0
 
 
 def _imported(name: str | None) -> Any:

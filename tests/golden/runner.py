@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def _check_tensors(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
 
 def _check_json(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
     data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    checkers = registry.json_checkers(registry.key_of(path, data.get("kind")))
+    key = registry.key_of(path, data.get("kind"))
+    checkers, placed = registry.json_checkers(key), registry.placed_checkers(key)
     for section, label, entry in list(_entries(data)):
         case = f"{section}.{label}"
         if not (fnmatchcase(case, glob) or fnmatchcase(label, glob)):
@@ -137,19 +139,20 @@ def _check_json(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
         failed, got = False, None
         try:
             answers = (checker(section, entry) for checker in checkers)
-            got = next((answer for answer in answers if answer is not None), None)
+            more = (checker(section, entry, registry.Place(path, label)) for checker in placed)
+            got = next((answer for answer in chain(answers, more) if answer is not None), None)
         except Exception:  # noqa: BLE001  (as above: the case failed, and the report goes on)
             traceback.print_exc(file=sys.stderr)
             failed = True
         for output, expected in _expected(entry, got).items():
+            limit = registry.json_limit_of(key, f"{case}.{output}")
             if failed:
-                yield Row(str(path), case, output, NAN, NAN, 0.0, Status.FAIL)
+                yield Row(str(path), case, output, NAN, NAN, limit, Status.FAIL)
             elif got is None or output not in got:
-                yield Row(str(path), case, output, NAN, NAN, 0.0, Status.UNCOVERED)
+                yield Row(str(path), case, output, NAN, NAN, limit, Status.UNCOVERED)
             else:
-                same = _plain(got[output]) == expected
-                error = 0.0 if same else 1.0
-                yield Row(str(path), case, output, error, error, 0.0, Status.PASS if same else Status.FAIL)
+                error = registry.json_error(expected, _plain(got[output]))
+                yield Row(str(path), case, output, error, error, limit, Status.PASS if error <= limit else Status.FAIL)
         if write is not None:
             _replace_outputs(entry, got)
     if write is not None:
@@ -159,16 +162,24 @@ def _check_json(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
 
 def _entries(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(section, label, entry) of everything that looks like a case: the mappings in top-level lists, and those in
-    top-level mappings that hold nothing but mappings. Tokenizer files and constants have none."""
+    top-level mappings that hold nothing but mappings and lists of them. Tokenizer files and constants have none."""
     for section, value in data.items():
         if "model" in data and "added_tokens" in data:
             return
-        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+        if _is_list_of_entries(value):
             for i, entry in enumerate(value):
                 yield section, "_".join(str(entry.get("name", i)).split()), entry
-        elif isinstance(value, dict) and value and all(isinstance(entry, dict) for entry in value.values()):
-            for name, entry in value.items():
-                yield section, "_".join(name.split()), entry
+        elif isinstance(value, dict) and all(isinstance(v, dict) or _is_list_of_entries(v) for v in value.values()):
+            for name, inner in value.items():
+                label = "_".join(name.split())
+                if isinstance(inner, dict):
+                    yield section, label, inner
+                else:
+                    yield from ((section, f"{label}.{i}", entry) for i, entry in enumerate(inner))
+
+
+def _is_list_of_entries(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
 def _expected(entry: dict[str, Any], got: dict[str, Any] | None) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +35,8 @@ COMPLETE = [
     "08_prompts.json",
     "08_latent_preparation.json",
     "08_repaint_blending.safetensors",
+    "11_scoring.json",
+    "11_scoring.safetensors",
 ]
 
 
@@ -174,6 +178,68 @@ def test_a_changed_string_fails_alone(tmp_path: Path) -> None:
     path.write_text(json.dumps(data), "utf-8")
     failed = [(row.case, row.output) for row in check_file(path) if row.status is not Status.PASS]
     assert failed == [("cases.3", "lyric_strings")]
+
+
+def scoring_copy(folder: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> list[Row]:
+    """Rows that do not pass of both scoring files, changed, under another name and far from their tokenizer."""
+    data = json.loads((V15 / "11_scoring.json").read_text("utf-8"))
+    tensors = load_file(V15 / "11_scoring.safetensors")
+    change(data, tensors)
+    (folder / "11_other.json").write_text(json.dumps(data), "utf-8")
+    save_file(tensors, folder / "11_other.safetensors")
+    rows = check_file(folder / "11_other.json") + check_file(folder / "11_other.safetensors")
+    return [row for row in rows if row.status is not Status.PASS]
+
+
+def test_scores_of_cases_never_seen_are_checked_by_what_they_hold(tmp_path: Path) -> None:
+    def rename(data: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        data["alignment_cases"] = {f"song-{name}": case for name, case in data["alignment_cases"].items()}
+        data["pmi_cases"] = {f"p-{name}": case for name, case in data["pmi_cases"].items()}
+        for name in list(tensors):
+            side, case, what = name.split(".")
+            tensors[f"{side}.{'p-' if case.startswith('pmi') else 'song-'}{case}.{what}"] = tensors.pop(name)
+
+    assert scoring_copy(tmp_path, rename) == []
+
+
+def test_scores_may_be_off_by_their_limit_and_times_by_nothing(tmp_path: Path) -> None:
+    def spoil(data: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        data["pmi_cases"]["pmi0"]["mean_log_prob"] += 9e-6
+        data["pmi_cases"]["pmi1"]["mean_log_prob"] += 2e-5
+        data["pmi_cases"]["pmi2"]["recall"]["5"]["per_k"]["3"] += 2e-5
+        data["rewards"][0]["explanation"] += " "
+        data["alignment_cases"]["lrc_format"][2]["plain"] += " "
+        data["alignment_cases"]["l1v0"]["token_timestamps"][4]["end"] += 1e-6
+        data["alignment_cases"]["constant_energy"]["path"][1] = [0, 1]
+        tensors["out.l2v0.alignment_path"][3, 1] += 1
+
+    found = [(row.case, row.output) for row in scoring_copy(tmp_path, spoil)]
+    assert found == [
+        ("alignment_cases.l1v0", "token_timestamps"),
+        ("alignment_cases.constant_energy", "path"),
+        ("alignment_cases.lrc_format.2", "plain"),
+        ("pmi_cases.pmi1", "mean_log_prob"),
+        ("pmi_cases.pmi2", "recall"),
+        ("rewards.0", "explanation"),
+        ("l2v0", "alignment_path"),
+    ]
+
+
+def test_times_follow_the_recorded_matrix_but_attention_must_lead_there_too(tmp_path: Path) -> None:
+    def move(data: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        tensors["in.l0v0.selected_heads"] = tensors["in.l0v0.selected_heads"].roll(4, dims=-1)
+
+    failed = {(row.case, row.output) for row in scoring_copy(tmp_path, move)}
+    assert failed >= {("alignment_cases.l0v0", "lrc"), ("l0v0", "alignment_path"), ("l0v0", "calc_matrix")}
+    assert {case.rpartition(".")[2] for case, _ in failed} == {"l0v0"}
+
+
+def test_scores_without_their_tensors_are_uncovered(tmp_path: Path) -> None:
+    path = tmp_path / "11_alone.json"
+    path.write_text((V15 / "11_scoring.json").read_text("utf-8"), "utf-8")
+    left = {row.case for row in check_file(path) if row.status is Status.UNCOVERED}
+    assert {"alignment_cases.l0v0", "pmi_cases.pmi0"} <= left
+    assert not any(row.status is Status.FAIL for row in check_file(path))
 
 
 def test_entries_of_another_kind_are_uncovered(tmp_path: Path) -> None:
