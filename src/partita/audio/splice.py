@@ -50,10 +50,8 @@ def splice(
     _check_covered(merged, (source_at, end), total, sample_rate_hz)
     out = np.array(made, dtype=np.float32)
     out[source_at:end] = source
-    inside = np.zeros(total, bool)
     for first, stop in merged:
         out[first:stop] = made[first:stop]
-        inside[first:stop] = True
     if ramp > 0 and not keep_source:
         _crossfade(out, source, made, source_at, merged, ramp)
         return out
