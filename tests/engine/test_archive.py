@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,7 +244,7 @@ def swapped(audio):
         (lambda audio: np.concatenate([audio, audio]), "longer"),
         (swapped, "altered"),
         (lambda audio: audio[::-1], "altered"),
-        (lambda audio: audio + np.float32(0.5) * music(4, seed=1), "altered"),
+        (lambda audio: audio + np.float32(2) * music(4, seed=1), "altered"),
     ],
     ids=["trimmed", "moved", "quieter", "louder", "doubled", "passage", "reversed", "noise added"],
 )
@@ -307,14 +308,15 @@ def test_taking_audio_in_imports_no_torch(make_file, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read where Linux tells it")
 def test_ten_minutes_of_stereo_need_less_than_a_gigabyte(tmp_path):
     for rate in (44_100, 48_000):
         soundfile.write(tmp_path / "long.wav", music(600, rate), rate)
         code = (
-            "import resource; from pathlib import Path; from partita.engine.archive import Archive;"
+            "import re; from pathlib import Path; from partita.engine.archive import Archive;"
             "from partita.song.source import AudioRef;"
             f"Archive(Path({str(tmp_path / 'a')!r})).take(AudioRef(path={str(tmp_path / 'long.wav')!r}));"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "print(re.search(r'VmHWM:\\s*(\\d+) kB', Path('/proc/self/status').read_text())[1])"
         )
         told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        assert int(told.stdout) * 1024 < 1.1e9
+        assert int(told.stdout) * 1024 < 1e9
