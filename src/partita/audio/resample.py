@@ -8,6 +8,7 @@ import soxr
 from partita.errors import AudioError
 
 QUALITY = "VHQ"
+_BLOCK_FRAMES = 1 << 18
 
 
 def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
@@ -22,8 +23,15 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     frames = round(len(samples) * to_hz / from_hz)
     if len(samples) == 0 or frames == 0:
         return np.zeros((frames, *samples.shape[1:]), np.float32)
-    out = soxr.resample(np.ascontiguousarray(samples, np.float32), from_hz, to_hz, quality=QUALITY)
-    missing = frames - len(out)
-    if missing > 0:  # soxr rounds its length in its own way; one sample at most
-        out = np.concatenate([out, np.zeros((missing, *out.shape[1:]), np.float32)])
-    return out[:frames]
+    given = np.ascontiguousarray(samples, np.float32)
+    out = np.zeros((frames, *given.shape[1:]), np.float32)  # soxr rounds its length in its own way; one sample at most
+    channels = given.shape[1] if given.ndim == 2 else 1
+    # By blocks, with the same result: at once, soxr keeps several copies in float64.
+    stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32", quality=QUALITY)
+    made = 0
+    for start in range(0, len(given), _BLOCK_FRAMES):
+        end = start + _BLOCK_FRAMES
+        block = stream.resample_chunk(given[start:end], last=end >= len(given))[: frames - made]
+        out[made : made + len(block)] = block
+        made += len(block)
+    return out
