@@ -115,3 +115,7 @@ def test_latents_that_are_not_finite_are_an_error(parts):
     broken = parts.with_parts(silence_latent=torch.full((15_000, 64), float("nan")))
     with pytest.raises(ModelError, match="not finite"):
         render(broken)
+
+
+def test_latents_may_be_used_in_any_way(parts):
+    assert not latents(render(parts)).is_inference()

@@ -1,4 +1,4 @@
-"""Narrow networks with random numbers in the shapes of the published ones, spies around them, and jobs to run them on."""
+"""Narrow networks of random numbers in the shapes of the published ones, spies around them, and jobs to run them on."""
 
 from __future__ import annotations
 

@@ -251,7 +251,9 @@ def _sample(groups: Sequence[list[_Song]], parts: Parts, place: Place, batch: in
                         yield from (song.told(event) for song in songs)
                     else:
                         for song, latents in zip(songs, event, strict=True):
-                            song.latents = latents[: song.recipe.kept_frames].cpu()
+                            with torch.inference_mode(False):
+                                # A copy is a tensor like any other, to its new owner.
+                                song.latents = latents[: song.recipe.kept_frames].cpu().clone()
                             song.take = None
                             yield song.told(LatentsReady(song.latents))
 
