@@ -65,8 +65,7 @@ def test_the_flux_at_a_joint_is_ranked_among_all_of_the_song_s_own() -> None:
     audio = np.concatenate([noise(6.0), dark])
     assert seam(audio, RATE_HZ, 6.0).flux_percentile == 100.0
     ranks = [seam(audio, RATE_HZ, 0.5 + 0.25 * k).flux_percentile for k in range(20)]
-    assert 20 < np.mean(ranks) < 80  # places chosen blindly are like any other
-    assert max(ranks) < 100.0
+    assert max(ranks) < 99.0
 
 
 def test_a_hit_like_many_others_is_within_the_song_s_99th_percentile() -> None:

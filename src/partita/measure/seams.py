@@ -17,6 +17,10 @@ from partita.measure.signal import finite_channels
 NEIGHBOURHOOD_S = 2.0
 CLICK_BLOCK_S = 0.002
 FLUX_WINDOW_S = 0.02
+FLUX_HOP_S = (
+    0.005  # a fraction of the window, so that the windows on either side of the joint are among those looked at
+)
+HEARD_AS_ONE_S = 0.05
 LEVEL_S = 0.15
 AUDIBLE_Z = 5.0
 # Where the 98th percentile of a normal distribution lies.
@@ -24,7 +28,7 @@ TAIL_QUANTILE, TAIL_DEVIATIONS = 0.98, 2.054
 # Natural spread of log energies in decibels, taken where a neighbourhood is so even that its own is smaller.
 LEAST_CLICK_SPREAD_DB, LEAST_FLUX_SPREAD_DB, LEAST_LEVEL_SPREAD_DB = 1.0, 0.5, 0.4
 SILENT_POWER = 1e-14
-_BLOCKS_AT_ONCE = 2000  # of the spectra of a long song, which would not all fit in memory
+_WINDOWS_AT_ONCE = 2000  # of a long song, whose spectra would not all fit in memory
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,10 @@ class Seam:
 
     click_z: energy of the signal's sharpest part (third difference) in the 4 ms around it.
     flux_z: change of the spectrum from the 20 ms before to the 20 ms after.
-    flux_percentile: 0 to 100, share of such changes in the whole of the audio, one every 20 ms, that this one exceeds.
-        At 99 or less it is no more of a break than what the music does by itself once in two seconds.
+    flux_percentile: 0 to 100, of the song's own joints the share that this one's flux exceeds. These are the strongest
+        such change of every 50 ms, all over the audio: what follows closer is heard as one sound, and a window that
+        happens to begin with a drum hit is compared with those that begin with the others. In songs that nobody cut
+        19 of 20 bar lines are at 99 or less, and of moments elsewhere as good as all.
     level_z: step of level from the 150 ms before to the 150 ms after; level_step_db is the step itself.
     audible: one of the three is above 5.
     """
@@ -68,13 +74,12 @@ def seam(audio: np.ndarray, sample_rate_hz: int, time_s: float) -> Seam:
     click = _click_z(part, centre, sample_rate_hz)
     flux, others = _flux(part, centre, sample_rate_hz)
     flux_z = _robust_z(flux, others, LEAST_FLUX_SPREAD_DB)
-    everywhere = _flux(channels, at, sample_rate_hz)[1]
     level, step = _level_z(part, centre, sample_rate_hz)
     return Seam(
         time_s=time_s,
         click_z=click,
         flux_z=flux_z,
-        flux_percentile=100.0 * float(np.mean(everywhere < flux)),
+        flux_percentile=100.0 * float(np.mean(_strongest_fluxes(channels, at, sample_rate_hz) < flux)),
         level_z=level,
         level_step_db=step,
         audible=max(click, flux_z, level) > AUDIBLE_Z,
@@ -112,11 +117,33 @@ def _click_z(part: np.ndarray, centre: int, sample_rate_hz: int) -> float:
 def _flux(part: np.ndarray, centre: int, sample_rate_hz: int) -> tuple[float, np.ndarray]:
     """Distance of the log spectra, smoothed to a few bands, of the windows on either side of `centre`, in decibels;
     and the same of all other neighbouring windows of `part` `[n, C]`, counted from there."""
-    size = round(FLUX_WINDOW_S * sample_rate_hz)
-    blocks, index = _blocks(part, centre, size)
-    bands = np.concatenate([_bands_db(blocks[i : i + _BLOCKS_AT_ONCE]) for i in range(0, len(blocks), _BLOCKS_AT_ONCE)])
-    change = np.sqrt(np.mean(np.square(np.diff(bands, axis=0)), axis=1))  # change[i]: from block i to i + 1
+    blocks, index = _blocks(part, centre, round(FLUX_WINDOW_S * sample_rate_hz))
+    change = _changes(_bands_db(blocks), 1)  # change[i]: from block i to i + 1
     return float(change[index - 1]), np.delete(change, index - 1)
+
+
+def _strongest_fluxes(channels: np.ndarray, centre: int, sample_rate_hz: int) -> np.ndarray:
+    """The greatest flux of every 50 ms of `channels` `[N, C]`, looked for every 5 ms, but for that at `centre`."""
+    size, hop = round(FLUX_WINDOW_S * sample_rate_hz), round(FLUX_HOP_S * sample_rate_hz)
+    windows = np.lib.stride_tricks.sliding_window_view(channels[(centre - size) % hop :], size, axis=0)[::hop]
+    bands = np.concatenate(
+        [
+            _bands_db(windows[i : i + _WINDOWS_AT_ONCE].transpose(0, 2, 1).astype(np.float64))
+            for i in range(0, len(windows), _WINDOWS_AT_ONCE)
+        ]
+    )
+    apart = round(FLUX_WINDOW_S / FLUX_HOP_S)
+    change = _changes(bands, apart)
+    index = (centre - size) // hop
+    change[max(0, index - apart + 1) : index + apart] = -np.inf  # these windows reach over the joint that is judged
+    together = round(HEARD_AS_ONE_S / FLUX_HOP_S)
+    strongest = change[: len(change) // together * together].reshape(-1, together).max(axis=1)
+    return strongest[np.isfinite(strongest)]
+
+
+def _changes(bands_db: np.ndarray, apart: int) -> np.ndarray:
+    """Root mean square difference of rows of `[n, bands]` that lie `apart`, `[n - apart]`."""
+    return np.sqrt(np.mean(np.square(bands_db[apart:] - bands_db[:-apart]), axis=1))
 
 
 def _bands_db(blocks: np.ndarray) -> np.ndarray:
