@@ -68,11 +68,15 @@ def join(
             keep_source=canvas.keep_source,
             sample_rate_hz=SAMPLE_RATE_HZ,
         )
-        out, limited = limit_spans(joined, canvas.spans, SAMPLE_RATE_HZ)
         crossfade = 0 if canvas.keep_source else ramp
-        kept = resolved.output.normalise == "off"
+        touched = [(max(0, first - crossfade), min(end + crossfade, len(joined))) for first, end in canvas.spans]
+        out, limited = limit_spans(joined, touched, SAMPLE_RATE_HZ)
         return out, EditRecord(
-            kept=kept, spans=canvas.spans, crossfade_samples=crossfade, limited=limited, gain_db=gain_db
+            kept=resolved.output.normalise == "off",
+            spans=canvas.spans,
+            crossfade_samples=crossfade,
+            limited=limited,
+            gain_db=gain_db,
         )
     out, limited = limit_spans(made, ((0, len(made)),), SAMPLE_RATE_HZ)
     return out, EditRecord(kept=False, spans=(), crossfade_samples=0, limited=limited, gain_db=gain_db)

@@ -39,7 +39,7 @@ from partita.score.types import Score
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan, Planner
-from partita.song.record import LoudnessRecord, Record, RuntimeRecord
+from partita.song.record import Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest
 from partita.song.source import AudioRef, SongOrigin
@@ -345,7 +345,7 @@ class Engine:
             latents=work.latents,
             score=work.score,
             origin=origin,
-            stems=_stems(work.score, loudness) if output.stems and work.score is not None else {},
+            stems=_stems(work.score, record.gain_db) if output.stems and work.score is not None else {},
             costs=meter.costs(),
         )
 
@@ -408,9 +408,9 @@ def _last_song(events: Iterator[Event], on_progress: Callable[[Event], None] | N
     return song
 
 
-def _stems(score: Score, loudness: LoudnessRecord) -> dict[str, np.ndarray]:
-    """Each track alone, at the gain that the whole song got (a limiter's work is not shared out)."""
+def _stems(score: Score, gain_db: float) -> dict[str, np.ndarray]:
+    """Each track alone, at the level of the whole song (a limiter's work is not shared out)."""
     from partita.score.sampler import stems
 
-    gain = np.float32(10 ** (loudness.gain_db / 20))
+    gain = np.float32(10 ** (gain_db / 20))
     return {role: audio * gain for role, audio in stems(score).items()}

@@ -39,7 +39,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AudioReady:
-    """Finished samples, float32 `[n, 2]`, before the loudness stage, which needs the whole song."""
+    """Decoded samples, float32 `[n, 2]`, before the loudness stage, which needs the whole song.
+
+    Of an edit they are what was made, and a little beside it, before it is joined to its source.
+    """
 
     samples: np.ndarray
     start: int
