@@ -97,12 +97,19 @@ JSON_CHECKERS: dict[str, tuple[str, ...]] = {
     "08": ("tests.golden.prompts:check_prompts", "tests.golden.preparation:check_preparation"),
 }
 PLACED_CHECKERS: dict[str, tuple[str, ...]] = {
+    "10": ("tests.golden.planner:check_planner",),
     "11": ("tests.golden.scoring:check_scores",),
+}
+
+# Sections that are one entry each, and hold outputs although they look like constants.
+WHOLE_SECTIONS: dict[str, tuple[str, ...]] = {
+    "10": ("tokenizer", "prefix_trees", "instructions"),
 }
 
 # How far numbers in a JSON file may be off: the first pattern that matches `SECTION.ENTRY.OUTPUT` counts, and what
 # matches none must be equal, as all texts and whole numbers must.
 JSON_LIMITS_V15: dict[str, tuple[tuple[str, float], ...]] = {
+    "10": (("decodes.*.steps", 1e-5),),  # logits after temperatures are recorded with five decimals
     "11": (
         ("pmi_cases.*", 1e-5),
         ("normalised.*", 1e-5),

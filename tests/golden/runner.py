@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -132,7 +132,7 @@ def _check_json(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
     data: dict[str, Any] = json.loads(path.read_text("utf-8"))
     key = registry.key_of(path, data.get("kind"))
     checkers, placed = registry.json_checkers(key), registry.placed_checkers(key)
-    for section, label, entry in list(_entries(data)):
+    for section, label, entry in list(_entries(data, registry.WHOLE_SECTIONS.get(key, ()))):
         case = f"{section}.{label}"
         if not (fnmatchcase(case, glob) or fnmatchcase(label, glob)):
             continue
@@ -160,13 +160,16 @@ def _check_json(path: Path, glob: str, write: Path | None) -> Iterator[Row]:
         (write / path.name).write_text(json.dumps(data, ensure_ascii=False, indent=1), "utf-8")
 
 
-def _entries(data: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _entries(data: dict[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(section, label, entry) of everything that looks like a case: the mappings in top-level lists, and those in
-    top-level mappings that hold nothing but mappings and lists of them. Tokenizer files and constants have none."""
+    top-level mappings that hold nothing but mappings and lists of them; and every section of `whole`, as one entry.
+    Tokenizer files and constants have none."""
     for section, value in data.items():
         if "model" in data and "added_tokens" in data:
             return
-        if _is_list_of_entries(value):
+        if section in whole and isinstance(value, dict):
+            yield section, "-", value
+        elif _is_list_of_entries(value):
             for i, entry in enumerate(value):
                 yield section, "_".join(str(entry.get("name", i)).split()), entry
         elif isinstance(value, dict) and all(isinstance(v, dict) or _is_list_of_entries(v) for v in value.values()):
@@ -183,10 +186,12 @@ def _is_list_of_entries(value: Any) -> bool:
 
 
 def _expected(entry: dict[str, Any], got: dict[str, Any] | None) -> dict[str, Any]:
-    """The recorded outputs: the fields of `output` (itself, where it is no mapping), else those that were computed."""
+    """The recorded outputs: the fields of `output` (itself, where it is no mapping) and those beside it that were
+    computed, else those that were computed."""
     if "output" in entry:
         output = entry["output"]
-        return output if isinstance(output, dict) else {"output": output}
+        beside = {name: entry[name] for name in got or {} if name in entry}
+        return beside | output if isinstance(output, dict) else {"output": output}
     if got:
         return {name: entry[name] for name in got if name in entry}
     return {"output": None}
