@@ -146,7 +146,7 @@ def test_silence_stays_silence(mode: str, frames: int) -> None:
     assert (record.before_lufs, record.after_lufs, record.after_true_peak_db) == (None, None, None)
 
 
-@pytest.mark.parametrize("frames", [1, 50, 4_800, 19_199, 19_201])
+@pytest.mark.parametrize("frames", [1, 50, 4_800, 6_770, 19_199, 19_201])
 def test_very_short_audio_is_brought_to_the_target_too(frames: int) -> None:
     out, record = master(music(1.0)[:frames], RATE_HZ, mode="loudness", target_lufs=-30.0, true_peak_db=-1.0)
     assert np.isfinite(out).all()

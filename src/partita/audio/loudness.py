@@ -27,6 +27,8 @@ def integrated_lufs(samples: np.ndarray, sample_rate_hz: int) -> float | None:
     Audio shorter than the meter's block of 0.4 s is measured as one block.
     """
     block_s = min(BLOCK_S, len(samples) / sample_rate_hz)
+    if block_s * sample_rate_hz > len(samples):  # the meter refuses a block that rounding made longer than the audio
+        block_s = math.nextafter(block_s, 0.0)
     meter = pyloudnorm.Meter(sample_rate_hz, block_size=block_s)
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the logarithm of silence
