@@ -95,7 +95,8 @@ class ToneRenderer:
         total = canvas.samples if canvas is not None else round(job.plan.duration_s * self.sample_rate_hz)
         tone = self.level * np.sin(2 * np.pi * pitch_hz * np.arange(total) / self.sample_rate_hz)
         ranges: list[tuple[int, int]] = [(0, total // 2), (total // 2, total)]
-        if canvas is not None and canvas.spans and not job.resolved.parity:
+        joined = job.source is not None and job.source.audio is not None and not job.resolved.parity
+        if canvas is not None and canvas.spans and joined:
             ranges, at = [], 0
             for first, end in canvas.spans:
                 start, stop = max(first - MARGIN, at), min(end + MARGIN, total)

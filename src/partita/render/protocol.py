@@ -60,8 +60,9 @@ class ScoreReady:
 class AudioChunk:
     """Decoded audio, float32 `[n, 2]`, that starts at sample `start` of `total`. Chunks come in order, without gaps.
 
-    Where the canvas has spans, chunks cover these with their cross-fades at least, and there may be gaps elsewhere: the
-    rest is the source's own samples, and joining them is the caller's business. Level is that of the latents.
+    Where the canvas has spans, chunks cover these with their cross-fades at least (25 ms beyond each edge, where there
+    is none), and there may be gaps elsewhere: the rest is the source's own samples, and joining them is the caller's
+    business. A source without audio, and parity, need all of it. Level is that of the latents.
     """
 
     samples: np.ndarray
