@@ -146,6 +146,13 @@ def test_the_built_in_model_edits_only_its_own_songs():
         edited(Repaint(source="a.wav", start_s=1), "built-in", OWN_SONG)
 
 
+def test_the_built_in_model_is_told_of_regions_in_one_way_only():
+    own = OWN_SONG.model_copy(update={"song": OWN_SONG.song.model_copy(update={"family": "built-in"})})
+    with pytest.raises(RequestError, match="track by track") as caught:
+        edited(Repaint(source="a.wav", start_s=1, chunk_mask="two"), "built-in", own)
+    assert caught.value.field == "task.chunk_mask"
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
