@@ -175,8 +175,8 @@ def _check_task(request: SongRequest, card: ModelCard, cards: Sequence[ModelCard
         )
     if card.own_songs_only and getattr(request.task, "chunk_mask", "explicit") != "explicit":
         raise RequestError(
-            f"{card.id} is told of a region track by track: its chunk_mask is explicit, and ones and two mean nothing to "
-            "it. Leave it out.",
+            f"{card.id} is told of a region track by track: its chunk_mask is explicit, and ones and two mean "
+            "nothing to it. Leave it out.",
             field="task.chunk_mask",
             value=getattr(request.task, "chunk_mask", None),
         )
