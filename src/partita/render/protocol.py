@@ -24,7 +24,7 @@ from partita.song.source import SourceFacts
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage begins: `text`, `conditions`, `sample`, `decode`, `play`. Ends where the next one begins."""
+    """A stage begins: `text`, `source`, `conditions`, `sample`, `decode`, `play`. Ends where the next one begins."""
 
     name: str
 

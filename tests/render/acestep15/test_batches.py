@@ -196,3 +196,19 @@ def test_the_tests_own_parts_are_complete(parts: TinyParts):
     from partita.weights.acestep15 import PART_NAMES
 
     assert set(parts.parts) == set(PART_NAMES)
+
+
+def test_what_conditions_share_is_encoded_once(parts):
+    encoder, calls = parts.model.encoder, []
+    hooks = [
+        part.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
+        for part in (encoder.lyric_encoder, encoder.timbre_encoder, encoder.text_projector)
+    ]
+    source = source_of(sound(6))
+    covers = [job_of(seed=seed, source=source, task={"kind": "cover", "strength": 0.5}) for seed in range(3)]
+    try:
+        render_all(parts, covers)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert sorted(calls) == ["Linear", "Linear", "LyricEncoder", "TimbreEncoder"]

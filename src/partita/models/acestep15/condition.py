@@ -126,10 +126,24 @@ class ConditionEncoder(nn.Module):
         `references` `[Nref, T, 64]` and `reference_owner` `[Nref]`: reference latents and the item each belongs to.
         Returns the packed condition with L = Ll + n + Lt, n the largest number of references of an item.
         """
-        lyrics = PackedCondition(self.lyric_encoder(lyric_embedded, lyric_mask), lyric_mask.bool())
-        timbre = unpack_references(self.timbre_encoder(references), reference_owner, len(text_hidden))
-        text = PackedCondition(self.text_projector(text_hidden), text_mask.bool())
-        return pack(pack(lyrics, timbre), text)
+        lyrics = self.encode_lyrics(lyric_embedded, lyric_mask)
+        return self.join(
+            lyrics, self.encode_references(references, reference_owner, len(text_hidden)), text_hidden, text_mask
+        )
+
+    def encode_lyrics(self, embedded: Tensor, mask: Tensor) -> PackedCondition:
+        """The lyrics' part, `[B, Ll, He]`."""
+        return PackedCondition(self.lyric_encoder(embedded, mask), mask.bool())
+
+    def encode_references(self, references: Tensor, owner: Tensor, batch: int) -> PackedCondition:
+        """The timbre's part, `[B, n, He]`."""
+        return unpack_references(self.timbre_encoder(references), owner, batch)
+
+    def join(
+        self, lyrics: PackedCondition, timbre: PackedCondition, text_hidden: Tensor, text_mask: Tensor
+    ) -> PackedCondition:
+        """The whole condition from its parts, so that conditions which share a part need it once."""
+        return pack(pack(lyrics, timbre), PackedCondition(self.text_projector(text_hidden), text_mask.bool()))
 
 
 def context_latents(

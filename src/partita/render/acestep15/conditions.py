@@ -14,12 +14,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from partita.models.acestep15.condition import ConditionEncoder, context_latents
+from partita.models.acestep15.condition import ConditionEncoder, PackedCondition, context_latents
 from partita.models.acestep15.layout import Layout, chunk_mask_of, fill
 from partita.models.acestep15.tokenizer import AudioDetokenizer, AudioTokenizer
 from partita.render.acestep15.recipe import Recipe
 from partita.render.acestep15.sources import REFERENCE_FRAMES, Heard
-from partita.render.acestep15.words import Words
+from partita.render.acestep15.words import Wording, Words
 
 
 class Conditioner(Protocol):
@@ -60,18 +60,39 @@ class Material:
         return fill(layout.source, layout.frames, silence=self.silence, source=self.source, codes=self.codes)
 
 
-def condition_states(
-    encoder: ConditionEncoder, words: Words, references: Sequence[Tensor | None], silence: Tensor
-) -> Tensor:
-    """Packed states `[B, L, He]` of a batch: padded rows behind the others where its items differ in length.
+class ConditionReader:
+    """Makes condition states; what several conditions share, such as lyrics, is encoded once."""
 
-    `references` has `[n, 750, 64]` for each item, or None: then the item hears the silence latent.
-    """
-    each = [one.to(silence) if one is not None else silence[None, :REFERENCE_FRAMES] for one in references]
-    owner = torch.cat([torch.full((len(one),), item, dtype=torch.int64) for item, one in enumerate(each)])
-    return encoder(
-        words.text, words.text_mask, words.lyrics, words.lyric_mask, torch.cat(each), owner.to(silence.device)
-    ).hidden
+    def __init__(self, encoder: ConditionEncoder, silence: Tensor) -> None:
+        self._encoder, self._silence = encoder, silence
+        self._lyrics: dict[tuple[str, ...], PackedCondition] = {}
+        self._timbres: dict[object, PackedCondition] = {}
+        self._states: dict[object, Tensor] = {}
+
+    def states(self, wordings: Sequence[Wording], words: Words, references: Sequence[Tensor | None]) -> Tensor:
+        """Packed states `[B, L, He]` of a batch: padded rows behind the others where its items differ in length.
+
+        `words` are those of `wordings`. `references` has `[n, 750, 64]` for each item, or None: then the item hears
+        the silence latent.
+        """
+        # Tensors of references live as long as their songs, so that they may stand for what is in them.
+        heard = tuple(None if one is None else id(one) for one in references)
+        key = (tuple(wordings), heard)
+        if key not in self._states:
+            lyrics = tuple(wording.lyrics for wording in wordings)
+            if lyrics not in self._lyrics:
+                self._lyrics[lyrics] = self._encoder.encode_lyrics(words.lyrics, words.lyric_mask)
+            if heard not in self._timbres:
+                self._timbres[heard] = self._timbre(references)
+            joined = self._encoder.join(self._lyrics[lyrics], self._timbres[heard], words.text, words.text_mask)
+            self._states[key] = joined.hidden
+        return self._states[key]
+
+    def _timbre(self, references: Sequence[Tensor | None]) -> PackedCondition:
+        silence = self._silence
+        each = [one.to(silence) if one is not None else silence[None, :REFERENCE_FRAMES] for one in references]
+        owner = torch.cat([torch.full((len(one),), item, dtype=torch.int64) for item, one in enumerate(each)])
+        return self._encoder.encode_references(torch.cat(each), owner.to(silence.device), len(each))
 
 
 def embed_codes(tokenizer: AudioTokenizer, codes: Sequence[int], device: torch.device) -> Tensor:

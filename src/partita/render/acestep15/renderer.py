@@ -16,10 +16,10 @@ from torch import Tensor
 from partita.models.acestep15.dit import DiT
 from partita.render.acestep15.conditions import (
     Conditioner,
+    ConditionReader,
     ConditionSet,
     Material,
     clean_latents,
-    condition_states,
     context_of,
     embed_codes,
     embed_source,
@@ -196,10 +196,11 @@ def _condition(songs: Sequence[_Song], units: Sequence[_Unit], parts: Parts, pla
     with parts.use("conditioner") as lent:
         conditioner = cast(Conditioner, lent)
         null = conditioner.null_condition_emb.clone()
+        reader = ConditionReader(conditioner.encoder, silence)
         for unit in units:
             references = [song.heard.references for song in unit.songs]
             for name, words in unit.words.items():
-                packed = condition_states(conditioner.encoder, words, references, silence)
+                packed = reader.states([song.wordings[name] for song in unit.songs], words, references)
                 states |= {(song.index, name): packed[place] for place, song in enumerate(unit.songs)}
     for song in songs:
         own: dict[SetName, Tensor] = {name: states[song.index, name] for name in song.wordings}
