@@ -5,6 +5,7 @@ Field order, names and ranges are those the planner was trained on. Knows no tok
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -42,6 +43,7 @@ TIME_SIGNATURES = ("2", "3", "4", "6")
 """Beats a bar as the planner counts them: 2/4, 3/4, 4/4 and 6/8."""
 
 _ABSENT = ("", "n/a")
+_MARK = re.compile(r"<\|[a-z0-9_]+\|>|</?(?:think|tool_call|tool_response)>", re.IGNORECASE)
 
 
 def field_after(field: Field, skipped: frozenset[Field]) -> Field | None:
@@ -67,10 +69,29 @@ def valid_values(field: Field, duration_max_s: int = DURATION_MAX_S) -> tuple[st
             return ()
 
 
+def check_text(field: str, text: str) -> str:
+    """`text` itself. Raises RequestError where it holds a mark that would end the turn, or stand for an audio code."""
+    match = _MARK.search(text)
+    if match:
+        raise RequestError(
+            f"{field} holds {match[0]!r}, which the planner would take for one of its control marks; remove it.",
+            field=field,
+            value=match[0],
+        )
+    return text
+
+
 def metre(text: str) -> str:
     """A time signature in the planner's form: `4/4` is `4`, `6/8` is `6`; anything else stays."""
     text = text.strip()
     return "6" if text == "6/8" else text.removesuffix("/4")
+
+
+def time_signature(beats: str) -> str | None:
+    """The usual form of a time signature of the planner, `4/4` of `4` and `6/8` of `6`; None for another."""
+    if beats not in TIME_SIGNATURES:
+        return None
+    return "6/8" if beats == "6" else f"{beats}/4"
 
 
 def given_values(
@@ -79,11 +100,13 @@ def given_values(
     """What a user gave, under the field names, as the text to be written; absent values (None, blank, `N/A`) left out.
 
     bpm and duration become whole numbers, a key the planner's spelling, a time signature its beats, a caption one line.
-    The original takes every value but None as it is, whatever it holds.
+    The original takes every value but None as it is, and passes over names that it does not know.
 
     Raises RequestError for an unknown field, or a value that the planner was not trained on.
     """
     values = values or {}
+    if original:
+        return {field: f"{values[field.value]}" for field in FIELDS if values.get(field.value) is not None}
     unknown = [name for name in values if name not in FIELD_NAMES]
     if unknown:
         raise RequestError(
@@ -91,8 +114,6 @@ def given_values(
             field=str(unknown[0]),
             value=values[unknown[0]],
         )
-    if original:
-        return {field: f"{values[field.value]}" for field in FIELDS if values.get(field.value) is not None}
     held = {field: values[field.value] for field in FIELDS if not absent(values.get(field.value))}
     return {field: _written(field, value, duration_max_s) for field, value in held.items()}
 
@@ -123,7 +144,7 @@ def _written(field: Field, value: Any, duration_max_s: int) -> str:
                 )
             return text
         case _:
-            return " ".join(str(value).split())
+            return " ".join(check_text(field.value, str(value)).split())
 
 
 def _whole(field: Field, value: Any, least: int, most: int, unit: str) -> int:

@@ -16,6 +16,7 @@ from partita.planner.lm.states import TokenSet, Wide
 from partita.planner.lm.tables import Tables
 
 _FORBIDDEN = float("-inf")
+_KEPT = 4096
 
 
 class Masks:
@@ -34,29 +35,38 @@ class Masks:
         self.device = torch.device(device)
         self._tables = tables
         self._wide: dict[Wide, Tensor] = {}
-        self._few: dict[tuple[int, ...], Tensor] = {}
+        self._few: dict[tuple[int, ...], Tensor] = {}  # indices: whole masks of a thousand values would be large
 
     def of(self, allowed: TokenSet) -> Tensor:
         """Bool [V], true where a token is allowed."""
-        if allowed.wide is not None:
-            if allowed.wide not in self._wide:
-                self._wide[allowed.wide] = self._widened(self._tables.wide(allowed.wide))
-            return self._wide[allowed.wide]
-        if allowed.ids not in self._few:
-            few = torch.zeros(self._tables.vocabulary.size, dtype=torch.bool)
-            few[torch.tensor(allowed.ids, dtype=torch.int64)] = True
-            if len(self._few) >= 1024:  # a caption's run of injected ids must not grow this without end
-                self._few.clear()
-            self._few[allowed.ids] = self._widened(few)
-        return self._few[allowed.ids]
+        if allowed.wide is None:
+            few = torch.zeros(self.width, dtype=torch.bool, device=self.device)
+            few[self._indices(allowed.ids)] = True
+            return few
+        if allowed.wide not in self._wide:
+            mask = self._tables.wide(allowed.wide)
+            self._wide[allowed.wide] = torch.nn.functional.pad(mask, (0, self.width - mask.shape[0])).to(self.device)
+        return self._wide[allowed.wide]
 
-    def _widened(self, mask: Tensor) -> Tensor:
-        return torch.nn.functional.pad(mask, (0, self.width - mask.shape[0])).to(self.device)
+    def _indices(self, ids: tuple[int, ...]) -> Tensor:
+        if ids not in self._few:
+            if len(self._few) >= _KEPT:
+                self._few.clear()
+            self._few[ids] = torch.tensor(ids, dtype=torch.int64, device=self.device)
+        return self._few[ids]
 
     def apply(self, allowed: TokenSet, logits: Tensor) -> Tensor:
         """`logits` [..., V] with all but the allowed tokens at minus infinity, and of these only the best one where the
-        set says so."""
-        masked = logits.masked_fill(~self.of(allowed), _FORBIDDEN)
+        set says so. Raises ModelError where the logits are of another width than these masks."""
+        if logits.shape[-1] != self.width:
+            raise ModelError(
+                f"The planner's network gave {logits.shape[-1]} logits and its masks are for {self.width}."
+            )
+        if allowed.wide is None:
+            few = self._indices(allowed.ids)
+            masked = torch.full_like(logits, _FORBIDDEN).index_copy(-1, few, logits.index_select(-1, few))
+        else:
+            masked = torch.where(self.of(allowed), logits, _FORBIDDEN)
         return best_only(masked) if allowed.best_only else masked
 
     def apply_rows(self, allowed: Sequence[TokenSet], logits: Tensor) -> Tensor:

@@ -6,16 +6,14 @@ Knows nothing of tokens but the marks that users must not write.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from partita.errors import RequestError
 from partita.planner.lm.chat import Chat, Message, render_chat
-from partita.planner.lm.fields import Field, absent, metre
+from partita.planner.lm.fields import Field, absent, check_text, metre
 
 GENERATE = "Generate audio semantic tokens based on the given conditions:"
 CREATE = "Expand the user's input into a more detailed and specific musical description:"
@@ -27,7 +25,6 @@ INSTRUMENTAL = "[Instrumental]"
 EMPTY_THOUGHT = "<think>\n\n</think>"
 
 _THOUGHT_FIELDS = tuple(field for field in Field if field is not Field.GENRES)
-_MARK = re.compile(r"<\|[a-z0-9_]+\|>|</?(?:think|tool_call|tool_response)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +81,6 @@ def _original_item(field: Field, value: Any) -> Any:
     if field is Field.TIMESIGNATURE and str(value).endswith("/4"):
         value = str(value).split("/")[0]
     return int(value) if isinstance(value, str) and value.isdigit() else value
-
-
-def check_text(field: str, text: str) -> str:
-    """`text` itself. Raises RequestError where it holds a mark that would end the turn, or stand for an audio code."""
-    match = _MARK.search(text)
-    if match:
-        raise RequestError(
-            f"{field} holds {match[0]!r}, which the planner would take for one of its control marks; remove it.",
-            field=field,
-            value=match[0],
-        )
-    return text
 
 
 def caption_and_lyrics(caption: str, lyrics: str) -> str:
