@@ -11,9 +11,10 @@ from partita.audio.tags import read_record, read_tags
 from partita.engine import save as save_module
 from partita.engine.save import save
 from partita.engine.targets import Target
-from partita.errors import AudioError, SaveError
+from partita.errors import AudioError, RequestError, SaveError
 from partita.song.record import Record
 from partita.song.request import Output, SongRequest
+from partita.song.task import Repaint
 
 FORMATS = {"wav": ".wav", "flac": ".flac", "mp3": ".mp3", "ogg": ".ogg", "opus": ".opus", "aac": ".m4a"}
 
@@ -104,6 +105,27 @@ def test_a_failing_lossy_encoder_leaves_a_lossless_file(make_engine, settings, t
     with pytest.raises(SaveError, match="the encoder broke"):
         save(song, Target(tmp_path / "song.mp3"), settings)
     assert soundfile.info(tmp_path / "song.lossless.flac").frames == len(song.audio)
+
+
+def test_a_file_that_is_named_as_the_lossless_one_is_left_alone(make_engine, settings, tmp_path):
+    (tmp_path / "song.lossless.flac").write_text("mine")
+    save(make_song(make_engine(), format="mp3"), Target(tmp_path / "song.mp3"), settings)
+    assert (tmp_path / "song.lossless.flac").read_text() == "mine"
+    assert not (tmp_path / "song.lossless-2.flac").exists()
+
+
+def test_saved_latents_say_whose_they_are_and_are_a_source(make_engine, settings, tmp_path):
+    engine = make_engine()
+    song = make_song(engine, format="wav", keep_latents=True)
+    saved = save(song, Target(tmp_path / "song.wav"), settings)
+    request = SongRequest(
+        caption="x", model="ace-step-1.5-turbo", task=Repaint(source=str(saved.latents), start_s=0.5, end_s=1)
+    )
+    edited = engine.generate(request)
+    assert edited.latents[:12].equal(song.latents[:12])
+    assert edited.record.request.source.latents_only
+    with pytest.raises(RequestError, match="latents of acestep-1.5"):
+        engine.resolve(request.model_copy(update={"model": "built-in"}))
 
 
 def test_when_every_folder_refuses_the_error_says_so(make_engine, settings, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def command(file: Path, output: Path | None, checkpoint_dir: Path | None, as_jso
 
     audio_format = record.request.output.format
     if output is not None:
-        check_target(output, audio_format, 1, overwrite=False)
+        check_target(Target(output), record.request.output, 1, overwrite=False)
     target = output or next_free(file.with_name(f"{file.stem}-replay{SUFFIX[audio_format]}"))
     was = record.runtime
     runtime = Runtime.detect(device=was.device, number_format=was.number_format, threads=was.threads)

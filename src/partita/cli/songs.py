@@ -112,15 +112,15 @@ def make_songs(request: SongRequest, delivery: Delivery, name: str | None = None
 
 def _resolve_before_work(request: SongRequest, settings: Settings, delivery: Delivery) -> ResolvedRequest:
     from partita.engine.intake import resolve_request
-    from partita.engine.targets import check_free, check_target
+    from partita.engine.targets import Target, check_beside, check_target
 
     resolved = resolve_request(request, settings)
     count = len(resolved.seeds)
     if delivery.output is not None:
-        check_target(delivery.output, resolved.output.format, count, delivery.overwrite)
-    for path in (delivery.midi, delivery.stems):
-        if path is not None:
-            check_free(path, count, delivery.overwrite)
+        target = Target(delivery.output, delivery.midi, delivery.stems)
+        check_target(target, resolved.output, count, delivery.overwrite)
+    else:
+        check_beside(Target(_FOLDER, delivery.midi, delivery.stems), count, delivery.overwrite)
     return resolved
 
 

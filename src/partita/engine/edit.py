@@ -96,7 +96,7 @@ def _as_the_original(
     if peak > 1:
         made = made / np.float32(peak)
     if ramp > 0:  # it joins nothing in its aggressive mode
-        joined = _laid(source.audio, canvas, len(made))
+        joined = _laid(source.audio, canvas, min(canvas.samples, len(made)))
         # One range at a time: what is outside a range is what the ranges before it have left.
         for first, end in canvas.spans:
             joined = original_splice(made, joined, _seconds(first), _seconds(end), _seconds(ramp), SAMPLE_RATE_HZ)
@@ -116,7 +116,7 @@ def _seconds(samples: int) -> float:
 
 
 def _laid(source: np.ndarray, canvas: Canvas, total: int) -> np.ndarray:
-    """`[total, 2]`: the source on its canvas, with silence around it, cut where the canvas was cut to whole frames."""
+    """`[total, 2]`: the source on its canvas, with silence around it, cut where what was made is shorter."""
     out = np.zeros((total, source.shape[1]), np.float32)
     piece = source[: max(0, total - canvas.source_at)]
     out[canvas.source_at : canvas.source_at + len(piece)] = piece

@@ -59,14 +59,15 @@ def save(song: Song, target: Target, settings: Settings) -> Saved:
 def _write_all(song: Song, target: Target) -> Saved:
     output, path = song.record.request.output, target.audio
     path.parent.mkdir(parents=True, exist_ok=True)
-    saved = Saved(audio=path, record=path.with_suffix(".json"))
+    saved = Saved(audio=path, record=target.record)
     if output.keep_latents and song.latents is not None:
-        latents, beside = song.latents, path.with_suffix(".latents.safetensors")
-        saved = replace(saved, latents=beside)
-        _whole(beside, lambda partial: save_file({"latents": latents}, partial))
+        tensors = {"latents": song.latents}
+        family = {"family": song.origin.family} if song.origin is not None else None
+        saved = replace(saved, latents=target.latents)
+        _whole(target.latents, lambda partial: save_file(tensors, partial, family))
     safety = None
     if output.format not in ("wav", "flac"):
-        safety = path.with_suffix(".lossless.flac")
+        safety = next_free(path.with_suffix(".lossless.flac"))
         _write_audio(song, safety, "flac", 24, None)
     _write_audio(song, path, output.format, output.bit_depth, output.bitrate_kbps)
     if safety is not None:
@@ -74,17 +75,15 @@ def _write_all(song: Song, target: Target) -> Saved:
     text = song.record.model_dump_json(indent=2)
     _whole(saved.record, lambda partial: partial.write_text(text, encoding="utf-8"))
     if output.keep_raw:
-        raw = path.with_suffix(".raw.wav")
-        saved = replace(saved, raw=raw)
-        write(raw, song.raw_audio, song.sample_rate_hz, format="wav", bit_depth=32, bitrate_kbps=None, tags={})
+        saved = replace(saved, raw=target.raw)
+        write(target.raw, song.raw_audio, song.sample_rate_hz, format="wav", bit_depth=32, bitrate_kbps=None, tags={})
     if output.midi and song.score is not None:
         score = song.score
-        midi = target.midi or path.with_suffix(".mid")
-        saved = replace(saved, midi=midi)
-        midi.parent.mkdir(parents=True, exist_ok=True)
-        _whole(midi, lambda partial: write_midi(score, partial))
+        saved = replace(saved, midi=target.score)
+        target.score.parent.mkdir(parents=True, exist_ok=True)
+        _whole(target.score, lambda partial: write_midi(score, partial))
     if song.stems:
-        folder = target.stems or path.with_suffix(".stems")
+        folder = target.tracks
         folder.mkdir(parents=True, exist_ok=True)
         stems = []
         for role, audio in song.stems.items():

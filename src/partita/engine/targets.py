@@ -4,30 +4,78 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from partita.audio.formats import SUFFIX
 from partita.errors import RequestError
-from partita.song.resolve import ResolvedRequest
+from partita.song.resolve import ResolvedOutput, ResolvedRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one song is wanted. `midi` and `stems` default to names beside the audio."""
+    """Where one song is wanted. `midi` and `stems` default to names beside the audio, where all else lies too."""
 
     audio: Path
     midi: Path | None = None
     stems: Path | None = None
 
+    @property
+    def record(self) -> Path:
+        return self.audio.with_suffix(".json")
+
+    @property
+    def raw(self) -> Path:
+        return self.audio.with_suffix(".raw.wav")
+
+    @property
+    def latents(self) -> Path:
+        return self.audio.with_suffix(".latents.safetensors")
+
+    @property
+    def score(self) -> Path:
+        return self.midi or self.audio.with_suffix(".mid")
+
+    @property
+    def tracks(self) -> Path:
+        """The folder of the stems."""
+        return self.stems or self.audio.with_suffix(".stems")
+
+    def paths(self, output: ResolvedOutput) -> tuple[Path, ...]:
+        """All that is written for `output`, the song itself first."""
+        wanted = (
+            (True, self.audio),
+            (True, self.record),
+            (output.keep_raw, self.raw),
+            (output.keep_latents, self.latents),
+            (output.midi, self.score),
+            (output.stems, self.tracks),
+        )
+        return tuple(path for is_wanted, path in wanted if is_wanted)
+
+    def numbered(self, number: int) -> Target:
+        """The same for song `number` (from 0) of a request: from the second on, names get -2, -3, ..."""
+        if number == 0:
+            return self
+        audio, midi, stems = (
+            None if path is None else path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
+            for path in (self.audio, self.midi, self.stems)
+        )
+        assert audio is not None
+        return Target(audio, midi, stems)
+
 
 def next_free(path: Path) -> Path:
-    """`path`, or with -2, -3, ... before its suffix if a file of that name or its record exists."""
+    """`path`, or with -2, -3, ... before its suffix if there is anything that a song of that name may bring along."""
     free, number = path, 2
-    while free.exists() or free.with_suffix(".json").exists():
+    while any(one.exists() for one in _all_of(Target(free))):
         free = path.with_name(f"{path.stem}-{number}{path.suffix}")
         number += 1
     return free
+
+
+def _all_of(target: Target) -> tuple[Path, ...]:
+    return target.audio, target.record, target.raw, target.latents, target.score, target.tracks
 
 
 def caption_name(caption: str, seed: int) -> str:
@@ -52,44 +100,45 @@ def song_target(
 
     Without a given name it is `folder`/NAME-SEED.SUFFIX, of `name` where there is one and else of the caption.
     """
-    if output is None:
-        stem = caption_name(name or resolved.caption or resolved.lyrics[:60], seed)
-        audio = next_free(folder / f"{stem}{SUFFIX[resolved.output.format]}")
-        return Target(audio, _numbered(midi, number), _numbered(stems, number))
-    audio = _numbered(output, number)
-    assert audio is not None
-    return Target(audio, _numbered(midi, number), _numbered(stems, number))
+    if output is not None:
+        return Target(output, midi, stems).numbered(number)
+    stem = caption_name(name or resolved.caption or resolved.lyrics[:60], seed)
+    audio = next_free(folder / f"{stem}{SUFFIX[resolved.output.format]}")
+    return replace(Target(audio, midi, stems).numbered(number), audio=audio)
 
 
-def _numbered(path: Path | None, number: int) -> Path | None:
-    return path if path is None or number == 0 else path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
+def check_target(target: Target, output: ResolvedOutput, count: int, overwrite: bool) -> None:
+    """Refuse names before any work is done: those of `target`, and its numbered ones for `count` songs.
 
-
-def check_target(output: Path, audio_format: str, count: int, overwrite: bool) -> None:
-    """Refuse a name before any work is done. Raises RequestError for a wrong suffix, a folder, or an existing file."""
-    if output.is_dir():
-        raise RequestError(f"output {output} is a folder: name a file in it.", field="output", value=str(output))
-    if output.suffix.lower() != SUFFIX[audio_format]:
+    Raises RequestError for a wrong suffix, a folder, and, unless `overwrite`, for anything that would be written over.
+    """
+    audio = target.audio
+    if audio.is_dir():
+        raise RequestError(f"output {audio} is a folder: name a file in it.", field="output", value=str(audio))
+    if audio.suffix.lower() != SUFFIX[output.format]:
         raise RequestError(
-            f"output {output.name} does not end in {SUFFIX[audio_format]}, and the format is {audio_format}: "
+            f"output {audio.name} does not end in {SUFFIX[output.format]}, and the format is {output.format}: "
             "change one of them.",
             field="output",
-            value=str(output),
+            value=str(audio),
         )
-    check_free(output, count, overwrite)
-    check_free(output.with_suffix(".json"), count, overwrite)
-
-
-def check_free(path: Path, count: int, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless `overwrite`: `path` and its numbered names up to `count`.
-
-    A folder counts as taken where it holds anything. Raises RequestError.
-    """
     for number in range(0 if overwrite else count):
-        numbered = _numbered(path, number)
-        if numbered is not None and numbered.exists() and not (numbered.is_dir() and not any(numbered.iterdir())):
-            raise RequestError(
-                f"output {numbered} exists: choose another name, or say --overwrite.",
-                field="output",
-                value=str(numbered),
-            )
+        for path in target.numbered(number).paths(output):
+            _check_free(path)
+
+
+def check_beside(target: Target, count: int, overwrite: bool) -> None:
+    """Refuse a score or stems of given names that exist, unless `overwrite`; for songs whose own names are free."""
+    for number in range(0 if overwrite else count):
+        numbered = target.numbered(number)
+        for path in (numbered.midi, numbered.stems):
+            if path is not None:
+                _check_free(path)
+
+
+def _check_free(path: Path) -> None:
+    """A folder counts as taken where it holds anything."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RequestError(
+            f"output {path} exists: choose another name, or say --overwrite.", field="output", value=str(path)
+        )
