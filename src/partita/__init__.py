@@ -1,8 +1,10 @@
 """Partita: a local music engine. Describe a song and get a song, on your own machine.
 
-    from partita import Engine, SongRequest
+    from partita import Engine, Repaint, SongRequest
 
-    song = Engine().generate(SongRequest(caption="slow piano ballad", duration_s=30, seed=7))
+    engine = Engine()
+    song = engine.generate(SongRequest(caption="slow piano ballad", duration_s=30, seed=7))
+    again = engine.generate(SongRequest(task=Repaint(source=engine.hold(song), start_s=10, end_s=15)))
 
 Names are imported when they are first used, so that importing the package costs nothing.
 """
@@ -39,8 +41,27 @@ if TYPE_CHECKING:
     from partita.settings import Settings as Settings
     from partita.song.plan import Plan as Plan
     from partita.song.record import Record as Record
-    from partita.song.request import Output as Output, Sampling as Sampling, SongRequest as SongRequest
+    from partita.song.request import (
+        AdapterChoice as AdapterChoice,
+        Output as Output,
+        Sampling as Sampling,
+        SongRequest as SongRequest,
+    )
     from partita.song.resolve import ResolvedRequest as ResolvedRequest, resolve as resolve
+    from partita.song.source import AudioRef as AudioRef
+    from partita.song.task import (
+        AudioToAudio as AudioToAudio,
+        Complete as Complete,
+        Cover as Cover,
+        Extend as Extend,
+        Extract as Extract,
+        FlowEdit as FlowEdit,
+        Lego as Lego,
+        Outpaint as Outpaint,
+        Repaint as Repaint,
+        Retake as Retake,
+        TextToMusic as TextToMusic,
+    )
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "partita.engine.engine": ("Engine",),
@@ -71,8 +92,22 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "partita.settings": ("Settings",),
     "partita.song.plan": ("Plan",),
     "partita.song.record": ("Record",),
-    "partita.song.request": ("Output", "Sampling", "SongRequest"),
+    "partita.song.request": ("AdapterChoice", "Output", "Sampling", "SongRequest"),
     "partita.song.resolve": ("ResolvedRequest", "resolve"),
+    "partita.song.source": ("AudioRef",),
+    "partita.song.task": (
+        "AudioToAudio",
+        "Complete",
+        "Cover",
+        "Extend",
+        "Extract",
+        "FlowEdit",
+        "Lego",
+        "Outpaint",
+        "Repaint",
+        "Retake",
+        "TextToMusic",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
