@@ -124,7 +124,7 @@ def test_saved_latents_say_whose_they_are_and_are_a_source(make_engine, settings
     edited = engine.generate(request)
     assert edited.latents[:12].equal(song.latents[:12])
     assert edited.record.request.source.latents_only
-    with pytest.raises(RequestError, match="latents of acestep-1.5"):
+    with pytest.raises(RequestError, match=r"latents of acestep-1\.5"):
         engine.resolve(request.model_copy(update={"model": "built-in"}))
 
 
