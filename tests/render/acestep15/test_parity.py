@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from partita.render.acestep15.recipe import recipe_of
+from partita.render.protocol import Noted
 from partita.sampling.noise import Stream, blend_retake, noise, parity_noise
 from partita.sampling.solvers import mix
 from partita.song.request import Sampling
@@ -135,6 +136,7 @@ def test_latents_from_a_user_follow_our_own_layout(spy):
     events = run(spy, task={"kind": "cover", "fsq": False}, source=source_of(latents=latents))
     assert torch.equal(spy.calls[0].context[0, :, :64], latents)
     assert len(latents_of(events)) == 150
+    assert any(isinstance(event, Noted) and "takes no latents" in event.message for event in events)
 
 
 @pytest.mark.parametrize(
@@ -159,3 +161,18 @@ def test_layouts_are_the_originals(source, task, spans):
 def test_codes_set_the_length(spy, count):
     run(spy, task={"kind": "text-to-music", "codes": tuple(range(count))})
     assert spy.calls[0].x.shape[1] == max(128, 5 * count)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ({"kind": "audio-to-audio"}, "no audio-to-audio"),
+        ({"kind": "extend", "left_s": 1, "right_s": 1}, "both at once"),
+        ({"kind": "cover"}, None),
+        ({"kind": "extend", "left_s": 1}, None),
+    ],
+)
+def test_what_the_original_cannot_do_is_noted(source, task, words):
+    note = recipe_of(job_of(parity=True, task=task, source=source)).note
+    assert (note is None) if words is None else (note is not None and words in note)
+    assert recipe_of(job_of(task=task, source=source)).note is None

@@ -80,6 +80,13 @@ def test_references_go_by_the_seed(spy):
     assert not torch.equal(one, other)
 
 
+def test_a_retake_hears_what_its_song_has_heard(spy):
+    reference = (source_of(sound(50)),)
+    retake = {"kind": "retake", "of_seed": 4, "variance": 0.5}
+    song = heard(spy, references=reference, seed=4)
+    assert torch.equal(heard(spy, references=reference, seed=5, task=retake, duration_s=5.12), song)
+
+
 def test_two_uses_of_one_reference_are_cut_differently(spy):
     reference = source_of(sound(50))
     first, second = heard(spy, references=(reference, reference))

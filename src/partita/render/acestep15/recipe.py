@@ -49,7 +49,7 @@ class Recipe:
     plain set takes over. start_strength: how much of the clean latents the walk begins with. blend: how what is made
     joins what stays, for layouts with spans. edit: the part of the schedule that edits. retake: seed and variance of
     the noise that is turned towards, and `seed` is that of the noise itself. made: samples of the canvas that are
-    decoded, None for all. kept_frames: how many frames the finished latents have.
+    decoded, None for all. kept_frames: how many frames the finished latents have. note: what of parity cannot be had.
     """
 
     layout: Layout
@@ -65,6 +65,7 @@ class Recipe:
     edit: FlowEdit | None = None
     retake: tuple[int, float] | None = None
     made: tuple[tuple[int, int], ...] | None = None
+    note: str | None = None
 
 
 def recipe_of(job: Job) -> Recipe:
@@ -79,6 +80,7 @@ def recipe_of(job: Job) -> Recipe:
         samples=0,
         encode=_encode(job),
         codes=codes,
+        note=_note(job) if parity else None,
     )
     match task:
         case tasks.TextToMusic():
@@ -250,6 +252,18 @@ def _original(job: Job) -> OriginalBatch | None:
             return ranged("repaint", length_s, length_s + right_s)
         case _:
             return None
+
+
+def _note(job: Job) -> str | None:
+    """Where the original has no counterpart of its own to keep to."""
+    task = job.resolved.task
+    if not follows_original(job):
+        return "parity: the original takes no latents as a source; they are laid out as without parity."
+    if isinstance(task, tasks.AudioToAudio):
+        return "parity: the original has no audio-to-audio; only its lengths and draws are followed."
+    if isinstance(task, tasks.Extend) and task.left_s and task.right_s:
+        return "parity: the original adds before a song or after it; both at once are laid out as without parity."
+    return None
 
 
 def _chunk_mask(task: tasks.Task) -> tasks.ChunkMask:

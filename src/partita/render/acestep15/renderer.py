@@ -40,7 +40,7 @@ from partita.render.acestep15.words import (
     truncations,
     wordings_of,
 )
-from partita.render.protocol import Job, LatentsReady, Parts, RenderEvent, StageStarted, StepDone, Told
+from partita.render.protocol import Job, LatentsReady, Noted, Parts, RenderEvent, StageStarted, StepDone, Told
 from partita.runtime import Runtime
 from partita.song.source import SAMPLE_RATE_HZ
 from partita.weights.catalog import card as find_card
@@ -144,6 +144,8 @@ def _read(groups: Sequence[list[_Song]], parts: Parts, units: list[_Unit]) -> It
                 words: dict[SetName, Words] = {}
                 yield from _started(songs, "text")
                 for song in songs:
+                    if song.recipe.note is not None:
+                        yield song.told(Noted(song.recipe.note))
                     for note in truncations(encoder.tokenizer, song.wordings):
                         yield song.told(note)
                 for name in songs[0].wordings:

@@ -70,7 +70,7 @@ class Listener:
             source = _latents(job.source)
         references = None
         if job.references:
-            references = yield from self._references(job)
+            references = yield from self._references(job, recipe.seed)
         yield Heard(source, references, silent)
 
     def _source(self, job: Job, source: SourceData, padded: Padded) -> Generator[StepDone, None, Tensor]:
@@ -79,18 +79,19 @@ class Listener:
         end = min(padded.at + audio.shape[1], padded.samples)
         waveform[:, padded.at : end] = audio[:, : end - padded.at]
         posterior = yield from self._encode((source.facts.sha256, padded), waveform)
-        return _draw(posterior, job, Stream.SOURCE)
+        return _draw(posterior, job.resolved.parity, job.seed, Stream.SOURCE)
 
-    def _references(self, job: Job) -> Generator[StepDone, None, Tensor]:
+    def _references(self, job: Job, seed: int) -> Generator[StepDone, None, Tensor]:
+        """`seed` chooses the clips: that of the song's noise, so that a retake hears what its song has heard."""
         chosen = [_latents(one) if not _encodes(job, one) else _audio(one).T for one in job.references]
         units = [SAMPLE_RATE_HZ * CLIP_FRAMES // 25 if _encodes(job, one) else CLIP_FRAMES for one in job.references]
-        starts = clip_starts([len(one) for one in chosen], units, job.seed, original=job.resolved.parity)
+        starts = clip_starts([len(one) for one in chosen], units, seed, original=job.resolved.parity)
         latents = []
         for index, (one, material, clip, at) in enumerate(zip(job.references, chosen, units, starts, strict=True)):
             thirty_s = cut_clips(material, clip, at)
             if _encodes(job, one):
                 posterior = yield from self._encode((one.facts.sha256, at), thirty_s.T)
-                thirty_s = _draw(posterior, job, Stream.TIMBRE, index)
+                thirty_s = _draw(posterior, job.resolved.parity, seed, Stream.TIMBRE, index)
             latents.append(thirty_s)
         return torch.stack(latents)
 
@@ -152,12 +153,12 @@ def _encodes(job: Job, one: SourceData) -> bool:
     return one.latents is None or (job.resolved.parity and one.audio is not None)
 
 
-def _draw(posterior: Posterior, job: Job, stream: Stream, index: int = 0) -> Tensor:
+def _draw(posterior: Posterior, parity: bool, seed: int, stream: Stream, index: int = 0) -> Tensor:
     """Latents `[T, 64]`: the mean, or a seeded draw in parity."""
-    if not job.resolved.parity:
+    if not parity:
         return posterior.mean[0].T.contiguous()
-    frames = posterior.mean.shape[-1]
-    return posterior.sample(noise(job.seed, (frames, posterior.mean.shape[1]), stream, index).T[None])[0].T.contiguous()
+    _, channels, frames = posterior.mean.shape
+    return posterior.sample(noise(seed, (frames, channels), stream, index).T[None])[0].T.contiguous()
 
 
 def _audio(one: SourceData) -> Tensor:
