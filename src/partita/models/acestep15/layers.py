@@ -33,14 +33,14 @@ class RMSNorm(nn.Module):
 
 @dataclass(frozen=True)
 class Rotary:
-    """Cosines and sines of positions 0..S-1, each `[S, head_dim]`, in the number format of the queries."""
+    """Cosines and sines of positions, each `[S, head_dim]` or `[B, S, head_dim]`, in the number format of the queries."""
 
     cos: Tensor
     sin: Tensor
 
     def rotate(self, x: Tensor) -> Tensor:
         """Rotate `[B, S, heads, head_dim]` in the half-split layout."""
-        cos, sin = self.cos.unsqueeze(1), self.sin.unsqueeze(1)
+        cos, sin = self.cos.unsqueeze(-2), self.sin.unsqueeze(-2)
         first, second = x.chunk(2, dim=-1)
         return torch.addcmul(x * cos, torch.cat((-second, first), dim=-1), sin)
 
