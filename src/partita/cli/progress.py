@@ -17,6 +17,7 @@ _WORDS = {
     "plan": "planning",
     "load": "loading",
     "text": "reading the words",
+    "source": "listening to the source",
     "conditions": "preparing",
     "sample": "composing",
     "decode": "decoding",
