@@ -33,7 +33,9 @@ _SHORTEST_RELEASE_S = 0.04
 _LONGEST_RELEASE_S = 1.5
 _LONGEST_DRUM_S = 3.0
 _CHOKE_S = 0.03
-_FADE_S = 0.05
+_FADE_S = 0.008
+"""At the very end: long enough for what still sounds to end without a click, and so short that no hole is heard where
+more music is put behind the song."""
 _VELOCITY_LAYERS = (32, 64, 84, 100, 112, 127)
 """Velocities the font is asked for; a note takes the nearest, so that a sound is made once and used again."""
 

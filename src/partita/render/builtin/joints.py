@@ -13,6 +13,8 @@ import numpy as np
 
 from partita.score.codec import (
     CHORD_ROLES,
+    CHROMA_OFF,
+    CHROMA_ON,
     CHROMA_THRESHOLD,
     LAYOUT,
     MONO_ROLES,
@@ -152,12 +154,14 @@ def _let_ring(latents: np.ndarray, given: Given, first: int, note: _Ringing, end
     latents[held:end, note.pitch] = own
     if end < note.cut:
         latents[end : note.cut, note.gate] = -1.0
-        latents[end, note.gate] = note.last if end == note.end else -1.0
+        last = note.last if end == note.end else -1.0
+        # The gate must be shut in some frame, or the note would run into what sounds behind it.
+        latents[end, note.gate] = last if end + 1 < note.cut else min(last, 0.0)
         latents[end, note.pitch] = own
 
 
 def _ring_on_in_harmony(latents: np.ndarray, given: Given, first: int, stop: int) -> None:
-    """Chords and pad share their harmony: one rings past a made chord of the other only where both agree."""
+    """Chords and pad share their harmony: one rings past a made chord of the other only as far as it stays itself."""
     source, chroma = given.latents, LAYOUT.chroma
     found = (_ringing(latents, given, first, stop, role) for role in CHORD_ROLES)
     notes = [note for note in found if note is not None]
@@ -171,6 +175,19 @@ def _ring_on_in_harmony(latents: np.ndarray, given: Given, first: int, stop: int
     latents[held:until, chroma] = source[max(note.since for note in notes) : first, chroma].mean(axis=0)
     for note in notes:
         wanted = source[note.since : max(first, min(note.end, note.under)), chroma].mean(axis=0) > CHROMA_THRESHOLD
-        heard = latents[note.since : note.end, chroma].mean(axis=0) > CHROMA_THRESHOLD
-        agree = bool((heard == wanted).all())
-        _let_ring(latents, given, first, note, note.end if agree else min(note.end, cut))
+        beyond = latents[cut : note.end, chroma]
+        sounding = beyond.max(axis=1) > CHROMA_THRESHOLD
+        if not sounding.any() or ((beyond[sounding].mean(axis=0) > CHROMA_THRESHOLD) == wanted).all():
+            beyond[~sounding] = np.where(wanted, CHROMA_ON, CHROMA_OFF)
+            end = note.end
+        else:
+            end = min(note.end, cut)
+        _let_ring(latents, given, first, note, _last_in_harmony(latents[note.since : end, chroma], wanted, note, first))
+
+
+def _last_in_harmony(chroma: np.ndarray, wanted: np.ndarray, note: _Ringing, first: int) -> int:
+    """The last frame until which a chord can ring and still be decoded to the tones `wanted` `[12]`; `chroma` `[n, 12]`
+    is what it would ring over."""
+    means = np.cumsum(chroma, axis=0) / np.arange(1, len(chroma) + 1)[:, None]
+    ends = note.since + 1 + np.flatnonzero(((means > CHROMA_THRESHOLD) == wanted).all(axis=1))
+    return int(max(ends[ends >= first], default=first))

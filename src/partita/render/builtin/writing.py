@@ -6,7 +6,7 @@ Everything is one mechanism: what is there is given through source and mask chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,16 +25,17 @@ from partita.sampling.guidance import is_active, with_null
 from partita.sampling.loop import State, denoise
 from partita.sampling.noise import Stream, blend_retake, noise
 from partita.sampling.schedules import Schedule, linear_schedule, verbatim_schedule
-from partita.sampling.solvers import Solver, euler, heun
+from partita.sampling.solvers import Solver, dpmpp_2m, euler, heun
 from partita.score.codec import CHANNELS, MUSIC_CHANNELS, decode, encode
 from partita.score.context import lay_context
 from partita.score.grid import FRAME_RATE_HZ
 from partita.score.styles import Cast
 from partita.score.types import ROLES, Role
+from partita.song.card import SolverName
 from partita.song.resolve import ResolvedRequest, ResolvedSampling
 from partita.song.task import Retake
 
-SOLVERS: dict[str, Callable[[], Solver]] = {"euler": lambda: euler, "heun": heun}
+SOLVERS: dict[SolverName, Solver] = {"euler": euler, "heun": heun(), "dpmpp-2m": dpmpp_2m}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +98,7 @@ class Writing:
         self._outline = outline.at_least(SHORTEST_FRAMES / FRAME_RATE_HZ)
         self._guidance = guidance_of(resolved.sampling)
         self._schedule = schedule_of(resolved.sampling)
-        self._solver = SOLVERS[resolved.sampling.solver]()
+        self._solver = SOLVERS[resolved.sampling.solver]
         casts = torch.tensor([cast.numbers()], device=model.null_condition.device)
         states = model.conditions(casts)
         self._cache = model.dit.cross_cache(
