@@ -110,6 +110,7 @@ def test_what_cannot_be_used_is_refused_with_its_path_and_nothing_is_kept(archiv
     assert not archive.folder.exists()
 
 
+@pytest.mark.long
 def test_ten_minutes_can_be_used_and_a_little_more_cannot(archive, tmp_path):
     soundfile.write(tmp_path / "a.flac", music(600, 1000, 1), 1000)
     assert archive.take(AudioRef(path=str(tmp_path / "a.flac"))).duration_s == 600
