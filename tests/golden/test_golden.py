@@ -35,6 +35,8 @@ COMPLETE = [
     "08_prompts.json",
     "08_latent_preparation.json",
     "08_repaint_blending.safetensors",
+    "10_planner_decodes.json",
+    "10_planner_prompts.json",
     "11_scoring.json",
     "11_scoring.safetensors",
 ]
@@ -247,6 +249,59 @@ def test_entries_of_another_kind_are_uncovered(tmp_path: Path) -> None:
     path.write_text(json.dumps({"cases": [{"name": "a b", "input": {"colour": "red"}, "output": {"sound": "loud"}}]}))
     (row,) = check_file(path)
     assert (row.case, row.output, row.status) == ("cases.a_b", "sound", Status.UNCOVERED)
+
+
+def planner_copy(folder: Path, keep: int, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The first `keep` recorded decodes and all else of the file, with `change` made."""
+    data = json.loads((V15 / "10_planner_decodes.json").read_text("utf-8"))
+    data["decodes"] = data["decodes"][:keep]
+    change(data)
+    path = folder / "10_other.json"
+    path.write_text(json.dumps(data), "utf-8")
+    return path
+
+
+def test_planner_files_elsewhere_use_the_recorded_tokenizer_and_their_own_where_there_is_one(tmp_path: Path) -> None:
+    path = planner_copy(tmp_path, 20, lambda data: None)
+    rows = check_file(path)
+    assert {row.status for row in rows} == {Status.PASS}
+    assert {row.case.split(".")[0] for row in rows} == {
+        *("tokenizer", "prefix_trees", "parse_cases", "sampling_filters", "decodes")
+    }
+    tokenizer = json.loads((V15 / "10_tokenizer.json").read_text("utf-8"))
+    tokenizer["added_tokens"] = tokenizer["added_tokens"][:-1]
+    (tmp_path / "10_tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    wrong = [(row.case, row.output) for row in check_file(path, "tokenizer.*") if row.status is Status.FAIL]
+    assert wrong == [("tokenizer.-", "vocab_size")]
+
+
+def test_a_tokenizer_has_no_outputs() -> None:
+    assert check_file(V15 / "10_tokenizer.json") == []
+
+
+def test_a_decode_that_was_recorded_otherwise_fails_where_it_differs(tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["decodes"][0]["steps"][10]["a"]["h"] = "0" * 16
+        data["decodes"][1]["parsed_metadata"]["bpm"] += 1
+        data["decodes"][14]["steps"][3]["v"] += 0.5
+        data["prefix_trees"]["bpm_prefix_tree"]["size"] += 1
+        data["sampling_filters"][1]["kept"][0].pop()
+
+    failed = {
+        (row.case, row.output) for row in check_file(planner_copy(tmp_path, 20, change)) if row.status is Status.FAIL
+    }
+    assert failed == {
+        ("decodes.0", "steps"),
+        ("decodes.1", "parsed_metadata"),
+        ("decodes.14", "steps"),
+        ("prefix_trees.-", "bpm_prefix_tree"),
+        ("sampling_filters.1", "kept"),
+    }
+
+
+def test_a_decode_with_a_setting_that_nobody_knows_is_uncovered(tmp_path: Path) -> None:
+    path = planner_copy(tmp_path, 2, lambda data: data["decodes"][1]["spec"].update(crossed_fingers=True))
+    assert {row.case for row in check_file(path) if row.status is Status.UNCOVERED} == {"decodes.1"}
 
 
 def test_cases_select_by_name(capsys: pytest.CaptureFixture[str]) -> None:
