@@ -171,6 +171,15 @@ def test_a_few_bars_more_go_on_with_the_last_section_and_a_minute_gets_a_form():
     assert [one.kind for one in many.sections] == ["intro", "verse", "chorus", "verse", "chorus", "outro"]
     before = edited(Outpaint(source="a", start_s=-8.0, end_s=3.0))
     assert [(one.kind, one.start_s) for one in before.sections] == [("intro", 0.0), ("intro", 8.0), ("verse", 16.0)]
+    chorus = SOURCE_PLAN.model_copy(update={"sections": (PlannedSection(kind="chorus", start_s=0.0, end_s=20.0),)})
+    assert [one.kind for one in edited(Extend(source="a", left_s=6.0), plan=chorus).sections] == ["chorus", "chorus"]
+    minute = edited(Extend(source="a", left_s=40.0), plan=chorus)
+    assert [(one.kind, one.start_s) for one in minute.sections] == [
+        ("intro", 0.0),
+        ("verse", 8.0),
+        ("chorus", 24.0),
+        ("chorus", 40.0),
+    ]
 
 
 def test_a_song_that_was_extended_is_extended_again_on_the_same_beats():

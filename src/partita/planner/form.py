@@ -79,15 +79,15 @@ def continued_sections(
 ) -> tuple[PlannedSection, ...]:
     """The form of a song of `duration_s` in which another, with `sections` of its own, lies at `source_s` (start, end).
 
-    Its sections stay where they are in it; the last goes on where less than two phrases are added after it. Longer
-    additions, and all that is put before it, get sections of their own: whole bars of `grid` (the longer song's) but
-    for the song's two ends. A source without sections gives none.
+    Its sections stay where they are in it. Where less than two phrases are added after it the last goes on, and where
+    less are put before it, what is put there is of the first one's kind. Longer additions get a form of their own:
+    whole bars of `grid` (the longer song's) but for the song's two ends. A source without sections gives none.
     """
     if not sections:
         return ()
     start_s, end_s = source_s
     own = [PlannedSection(kind=one.kind, start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in sections]
-    form = _form_before(_bars(start_s, grid))
+    form = _form_before(_bars(start_s, grid), own[0].kind)
     before = _laid(form, start_s - sum(bars for _, bars in form) * grid.bar_s, grid)
     if before:
         before[0] = before[0].model_copy(update={"start_s": 0.0})
@@ -151,11 +151,15 @@ def _bars(length_s: float, grid: Grid) -> int:
     return 0 if length_s < _NOTHING_S else max(1, round(length_s / grid.bar_s))
 
 
-def _form_before(bars: int) -> list[tuple[SectionKind, int]]:
-    """What leads up to a song: an intro, and more where there is room for two phrases."""
+def _form_before(bars: int, first: SectionKind) -> list[tuple[SectionKind, int]]:
+    """What leads up to a song that begins with a section of kind `first`.
+
+    Less than two phrases are of that kind too: a few bars of intro would be so thin that the song falls in behind them
+    with a jolt. Longer ones begin with an intro.
+    """
     phrases, rest = divmod(bars, PHRASE_BARS)
     if phrases < 2:
-        return [("intro", bars)] if bars else []
+        return [(first, bars)] if bars else []
     return _in_phrases([*_alternating("chorus", phrases - 1), "intro"], rest)[::-1]
 
 
