@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from partita.audio.samples import samples_sha256
 from partita.engine.archive import Archive
 from partita.engine.save import save
 from partita.engine.targets import Target
-from partita.errors import AudioError, RequestError
+from partita.errors import AudioError, RequestError, ResourceError
 from partita.render.protocol import AudioChunk
 from partita.song.request import Output, SongRequest
 from partita.song.source import AudioRef
@@ -294,6 +295,29 @@ def test_arrays_tensors_and_songs_are_held_by_hash(make_engine):
         engine.hold(np.zeros((48_000, 2), np.float32), 48_000)
     with pytest.raises(AudioError, match=r"floats \[T, 64\]"):
         engine.hold(samples)
+
+
+def test_the_same_source_may_be_taken_in_from_many_places_at_once(archive):
+    samples = music(5)
+    with ThreadPoolExecutor(8) as pool:
+        refs = set(pool.map(lambda _: archive.hold(samples, 48_000).sha256, range(16)))
+    assert len(refs) == 1
+    facts = archive.take(AudioRef(sha256=refs.pop()))
+    np.testing.assert_array_equal(archive.data(facts, "acestep-1.5").audio, samples)
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(settings):
+    settings.data.mkdir()
+    (settings.data / "archive").write_text("in the way")
+    with pytest.raises(ResourceError, match="PARTITA_DATA"):
+        Archive(settings.archive).hold(music(1), 48_000)
+
+
+def test_a_song_is_made_even_where_nothing_can_be_kept_of_it(make_engine, settings):
+    settings.data.mkdir()
+    (settings.data / "archive").write_text("in the way")
+    song = song_of(make_engine())
+    assert any("cannot be edited without a loss" in warning for warning in song.warnings)
 
 
 def test_taking_audio_in_imports_no_torch(make_file, tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -268,13 +269,17 @@ class Archive:
             ) from None
 
     def _write(self, path: Path, buffers: list[bytes | memoryview]) -> None:
+        """Names say what is in a file, so what another process has written meanwhile is not written again."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / ".lock"):
+                if not path.exists():
+                    write_atomically(path, buffers)
         except OSError as error:
             raise ResourceError(
-                f"{path.parent} cannot be made ({error.strerror}): set PARTITA_DATA to a folder that can be written to."
+                f"{self.folder} cannot be written to ({error.strerror}): make room, or set PARTITA_DATA to a folder "
+                "that can be."
             ) from error
-        write_atomically(path, buffers)
 
     def _audio_path(self, sha256: str) -> Path:
         return self.folder / "audio" / f"{sha256}.wav"
