@@ -56,7 +56,7 @@ def test_reading_it_imports_no_torch() -> None:
         ("turbo-shift1", 8, True, 1, (1, 2, 3), 20, 1, False),
         ("turbo-shift3", 8, True, 3, (1, 2, 3), 20, 1, False),
         ("turbo-continuous", 8, True, 3, (), 20, 1, False),
-        ("base", 50, False, 1, (), 0, 7, True),
+        ("base", 50, False, 1, (), 200, 7, True),
         ("sft", 50, False, 1, (), 200, 7, True),
         ("xl-turbo", 8, False, 3, (), 20, 1, False),
         ("xl-base", 50, False, 1, (), 200, 7, True),
