@@ -80,6 +80,15 @@ def test_what_a_file_says_and_cannot_be_used_for_is_a_warning_of_the_song(make_e
     assert any("was altered" in warning for warning in song.warnings)
 
 
+def test_why_a_song_is_not_taken_as_one_is_told_where_that_is_refused(make_engine, make_file, tmp_path):
+    engine = make_engine()
+    record = engine.generate(SongRequest(caption="a tone", model="built-in", duration_s=3, seed=5)).record
+    (tmp_path / "source.json").write_text(record.model_dump_json())
+    with pytest.raises(RequestError, match="edits only songs that it made") as caught:
+        engine.resolve(SongRequest(caption="x", model="built-in", task=Repaint(source=make_file(), start_s=1)))
+    assert "was altered" in caught.value.__notes__[0]
+
+
 def test_resolving_gives_the_same_with_a_settings_own_archive(make_engine, make_file, settings):
     request = SongRequest(caption="x", model=BASE, seed=1, task=Repaint(source=make_file(), start_s=1))
     assert resolve_request(request, settings) == make_engine().resolve(request)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from partita.engine.archive import Archive
+from partita.errors import RequestError
 from partita.settings import Settings
 from partita.song.request import MAX_SEED, SongRequest
 from partita.song.resolve import ResolvedRequest, TakenIn, resolve
@@ -66,7 +67,12 @@ def resolve_request(
     ):
         if facts is not None:
             archive.check_family(facts, card.family, field)
-    return resolve(request, card, taken, cards=catalog(), fresh_seed=fresh_seed)
+    try:
+        return resolve(request, card, taken, cards=catalog(), fresh_seed=fresh_seed)
+    except RequestError as error:
+        for note in taken.notes:  # why a song is not taken as one may be why it cannot be edited
+            error.add_note(note)
+        raise
 
 
 def shelf_of(settings: Settings) -> AdapterShelf:
