@@ -6,8 +6,9 @@ songs are made with random weights, which must fail. Counted for every edit:
 
 - seams: of the joints, those whose flux is within the song's own 99th percentile (`measure.seams`).
 - tempo: the meter hears, in the whole song, what it heard in the source or what the plan says, within 2 %.
-- key: that of the notes that were made is the song's or its relative. Beside it stands what the source's own notes of
-  as long a stretch give, for a few bars of good music are not always in the key of the whole.
+- key: that of all notes of the edited song is the source's or its relative.
+- made: that of the made notes alone is. Beside it stands what the source's own notes of as long a stretch give, for a
+  few bars of good music are not always in the key of the whole.
 - scale, on grid: shares of the made notes in the key's scale, and of the made drum hits on a sixteenth.
 - outside: the latents outside of the spans are the source's bit for bit, and so are the notes that begin there.
 - apart: retakes that are another song than the original (note F1 under 0.95).
@@ -48,8 +49,9 @@ ADDED_S, REPAINTED_BARS, VARIANCE = 8.0, 4, 0.2
 KINDS = ("repaint", "left", "right", "both", "retake")
 TEMPO_TOLERANCE = 0.02
 SAME_SONG_F1 = 0.95
-# Of all edits: joints that pass, edits that keep the tempo, edits that keep the key.
-SEAM_BAR, TEMPO_BAR, KEY_BAR = 0.97, 0.9, 0.75
+# Shares: joints that pass (of the bar lines of uncut songs 19 of 20 do), edits that keep tempo and key (about as many
+# as of the songs themselves, see builtin_bars), made notes in the scale.
+SEAM_BAR, TEMPO_BAR, KEY_BAR, SCALE_BAR = 0.85, 0.85, 0.75, 0.95
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Edited:
     joints: tuple[Seam, ...]
     tempo_kept: bool
     key_kept: bool
-    key_of_source: bool
+    made_in_key: bool
+    source_in_key: bool
     in_scale: float
     on_grid: float | None
     notes_a_second: float
@@ -150,8 +153,9 @@ def judge(seed: int, kind: str, song: Song, edit: Song) -> Edited:
         kind=kind,
         joints=tuple(seam(edit.audio, RATE_HZ, time_s) for time_s in edges),
         tempo_kept=heard is not None and any(same_tempo(heard, bpm, tolerance=TEMPO_TOLERANCE) for bpm in wanted),
-        key_kept=in_key(tuned, edit.score.key),
-        key_of_source=in_key(stretch_of(song.score, sum(b - a for a, b in spans)), song.score.key),
+        key_kept=in_key(tuned_of(edit.score), song.score.key),
+        made_in_key=in_key(tuned, song.score.key),
+        source_in_key=in_key(stretch_of(song.score, sum(b - a for a, b in spans)), song.score.key),
         in_scale=float(np.mean([note.pitch % 12 in scale for note in tuned])) if tuned else 0.0,
         on_grid=drums_on_grid(hits),
         notes_a_second=sum(len(notes) for notes in made.values()) / sum(b - a for a, b in spans),
@@ -164,6 +168,11 @@ def in_key(notes: list[Note], name: str) -> bool:
     """Whether these notes by themselves are in the key `name` or its relative."""
     heard = key_of_notes([n.pitch for n in notes], [n.duration_s for n in notes]).name if notes else None
     return heard is not None and relation(name, heard) in ("same", "relative")
+
+
+def tuned_of(score: Score) -> list[Note]:
+    """Every note but the drums'."""
+    return [note for track in score.tracks if not track.is_drums for note in track.notes]
 
 
 def stretch_of(score: Score, length_s: float) -> list[Note]:
@@ -214,22 +223,28 @@ def row(name: str, edits: list[Edited]) -> str:
     on_grid = [edit.on_grid for edit in edits if edit.on_grid is not None]
     apart = [edit.apart for edit in edits if edit.apart is not None]
     count = len(edits)
-    return (
-        f"{name:16}{f'{passed}/{len(joints)}' if joints else '-':>9}"
-        f"{sum(edit.tempo_kept for edit in edits):4d}/{count:<4}{sum(edit.key_kept for edit in edits):4d}/{count:<4}"
-        f"({sum(edit.key_of_source for edit in edits):3d}) {np.mean([edit.in_scale for edit in edits]):6.3f}"
-        f"{np.mean(on_grid) if on_grid else float('nan'):8.3f}{np.mean([e.notes_a_second for e in edits]):7.1f}"
-        f"{sum(edit.outside_same for edit in edits):6d}/{count:<4}{f'{sum(apart)}/{len(apart)}' if apart else '-':>6}"
-    )
+    cells = [
+        f"{name:16}{f'{passed}/{len(joints)}' if joints else '-':>9}",
+        f"{sum(edit.tempo_kept for edit in edits):4d}/{count:<4}",
+        f"{sum(edit.key_kept for edit in edits):4d}/{count:<4}",
+        f"{sum(edit.made_in_key for edit in edits):5d} ({sum(edit.source_in_key for edit in edits):3d}) ",
+        f"{np.mean([edit.in_scale for edit in edits]):6.3f}",
+        f"{np.mean(on_grid) if on_grid else float('nan'):8.3f}",
+        f"{np.mean([edit.notes_a_second for edit in edits]):8.1f}",
+        f"{sum(edit.outside_same for edit in edits):5d}/{count:<4}",
+        f"{f'{sum(apart)}/{len(apart)}' if apart else '-':>6}",
+    ]
+    return "".join(cells)
 
 
 def passes(edits: list[Edited]) -> bool:
     """Whether these edits meet every bar."""
     joints = sum(len(edit.joints) for edit in edits)
-    return (
+    return bool(
         sum(edit.seams_passed for edit in edits) >= SEAM_BAR * joints
         and sum(edit.tempo_kept for edit in edits) >= TEMPO_BAR * len(edits)
         and sum(edit.key_kept for edit in edits) >= KEY_BAR * len(edits)
+        and np.mean([edit.in_scale for edit in edits]) >= SCALE_BAR
         and all(edit.outside_same for edit in edits)
         and all(edit.apart is not False for edit in edits)
     )
@@ -256,7 +271,7 @@ def main() -> int:
     given = parser.parse_args()
     asked = prompts()[: given.songs]
     runtime = Runtime.detect(threads=given.threads)
-    print("                    seams   tempo    key (source)   scale on grid notes/s   outside  apart")
+    print("                    seams   tempo      key  made (source) scale on grid notes/s outside  apart")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder) / "data")
         trained = Engine(runtime=runtime, settings=settings, checkpoint_dir=given.weights)
