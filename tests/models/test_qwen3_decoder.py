@@ -121,7 +121,7 @@ def test_a_cut_head_gives_the_columns_of_the_whole_one(ids):
 def test_a_head_over_a_range_takes_no_memory_of_its_own():
     _, ours = pair()
     weight = ours.head(range(10, 60)).linear.weight
-    assert weight.untyped_storage().data_ptr() == ours.network.embed_tokens.weight.untyped_storage().data_ptr()
+    assert weight.untyped_storage().data_ptr() == ours.embed_tokens.weight.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("prompts", [[], [[]], [[1], []]])

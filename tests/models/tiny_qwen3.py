@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import Qwen3Config as PublishedConfig, Qwen3ForCausalLM
 
+from partita.models.quantised import Form, plain
 from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.models.qwen3_decoder import Qwen3Decoder
 
@@ -23,7 +24,7 @@ SIZES: dict[str, Any] = {
 }
 
 
-def pair(dtype: torch.dtype = torch.float32, **sizes: int) -> tuple[Qwen3ForCausalLM, Qwen3Decoder]:
+def pair(dtype: torch.dtype = torch.float32, form: Form = plain, **sizes: int) -> tuple[Qwen3ForCausalLM, Qwen3Decoder]:
     """Both models, in evaluation mode. Weights are large enough for logits to differ by more than rounding."""
     torch.manual_seed(0)
     published = Qwen3ForCausalLM(PublishedConfig(**SIZES | sizes)).eval()
@@ -34,4 +35,4 @@ def pair(dtype: torch.dtype = torch.float32, **sizes: int) -> tuple[Qwen3ForCaus
     with torch.device("meta"):
         ours = Qwen3(Qwen3Config.from_json(published.config.to_dict()))
     ours.load_state_dict(published.model.state_dict(), assign=True)
-    return published, Qwen3Decoder(ours.requires_grad_(False).eval())
+    return published, Qwen3Decoder(ours.requires_grad_(False).eval(), form)

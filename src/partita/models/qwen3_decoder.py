@@ -1,16 +1,17 @@
 """Qwen3 as a decoder: token ids to states over a static cache of keys and values, and heads that give logits.
 
-The network is `models.qwen3`, its weights and names too; here is what decoding adds. It knows rows of ids and places
-in a cache, nothing of prompts, grammar or sampling. Every row has a length of its own and is padded on the right:
-what stands in the cache behind a row's last token is never looked at, and the next tokens overwrite it.
+It is made of a `models.qwen3.Qwen3`, which has the published names; here is what decoding adds. It knows rows of ids
+and places in a cache, nothing of prompts, grammar or sampling. Every row has a length of its own and is padded on the
+right: what stands in the cache behind a row's last token is never looked at, and the next tokens overwrite it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from partita.errors import RequestError
@@ -23,6 +24,7 @@ from partita.models.acestep15.layers import (
     attend,
     rotary,
 )
+from partita.models.quantised import Form, plain
 from partita.models.qwen3 import Qwen3, Qwen3Config
 
 
@@ -74,42 +76,91 @@ class Head:
         return self.linear(states).float()
 
 
-class Qwen3Decoder(nn.Module):
-    """`network` with a cache. Its parameters are the network's."""
+@dataclass(frozen=True)
+class _Places:
+    """Where the tokens of one pass go: `places` `[B, S]` of `rows` `[B, 1]`, and what each looks at."""
 
-    def __init__(self, network: Qwen3) -> None:
+    rows: Tensor
+    places: Tensor
+    span: int
+    positions: Rotary
+    plan: Sequence[AttentionBlock]
+
+
+class DecoderLayer(nn.Module):
+    """A layer of the network with its products joined: four instead of seven, and one norm for queries and keys."""
+
+    def __init__(self, layer: EncoderLayer, form: Form) -> None:
         super().__init__()
-        self.network = network
+        attention, mlp = layer.self_attn, layer.mlp
+        self.head_dim = attention.head_dim
+        widths = [one.weight.shape[0] // self.head_dim for one in (attention.q_proj, attention.k_proj)]
+        self.heads, self.kv_heads = widths
+        self.before_attention, self.before_mlp = layer.input_layernorm, layer.post_attention_layernorm
+        norms = (
+            norm.weight.expand(n, -1) for norm, n in zip((attention.q_norm, attention.k_norm), widths, strict=True)
+        )
+        self.norm_weight = nn.Parameter(torch.cat(tuple(norms)), requires_grad=False)
+        self.eps = attention.q_norm.eps
+        self.qkv = form(torch.cat([one.weight for one in (attention.q_proj, attention.k_proj, attention.v_proj)]))
+        self.out = form(attention.o_proj.weight)
+        self.gate_up = form(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]))
+        self.down = form(mlp.down_proj.weight)
 
-    @property
-    def config(self) -> Qwen3Config:
-        return self.network.config
+    def forward(self, x: Tensor, at: _Places, keys: Tensor, values: Tensor) -> Tensor:
+        """`[B, S, D]` -> `[B, S, D]`, through this layer's part of the cache, `[B, kv_heads, capacity, head_dim]`."""
+        heads = self.qkv(self.before_attention(x)).unflatten(-1, (-1, self.head_dim))
+        asking, value = heads.split((self.heads + self.kv_heads, self.kv_heads), dim=-2)
+        # The order of rounding is RMSNorm's.
+        asking = at.positions.rotate(F.rms_norm(asking, (self.head_dim,), None, self.eps) * self.norm_weight)
+        query, key = asking.split((self.heads, self.kv_heads), dim=-2)
+        keys[at.rows, :, at.places] = key
+        values[at.rows, :, at.places] = value
+        heard = attend(query, keys[:, :, : at.span].transpose(1, 2), values[:, :, : at.span].transpose(1, 2), at.plan)
+        x = x + self.out(heard)
+        gate, up = self.gate_up(self.before_mlp(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * up)
+
+
+class Qwen3Decoder(nn.Module):
+    """Qwen3 with a cache and its products joined, made of a `Qwen3` that has its weights.
+
+    `form` says what becomes of the weights of the layers; embedding and norms stay as they are. Whatever the form
+    copies is let go of in `network`, layer by layer: the network is used up.
+    """
+
+    def __init__(self, network: Qwen3, form: Form = plain) -> None:
+        super().__init__()
+        self.config = network.config
+        self.embed_tokens, self.norm = network.embed_tokens, network.norm
+        layers: list[nn.Module] = []
+        while len(network.layers):
+            layer = network.layers.pop(0)
+            assert isinstance(layer, EncoderLayer)
+            layers.append(DecoderLayer(layer, form))
+        self.layers = nn.ModuleList(layers)
+        self.requires_grad_(False).eval()
 
     @property
     def like(self) -> Tensor:
         """A tensor on the network's device and in its number format."""
-        return self.network.norm.weight
+        return self.norm.weight
 
     def new_cache(self, rows: int, capacity: int) -> KVCache:
         """An empty cache for this network."""
         return KVCache.allocate(self.config, rows, capacity, self.like)
 
-    def head(self, ids: Sequence[int] | None = None, prepare: Callable[[nn.Linear], nn.Module] | None = None) -> Head:
+    def head(self, ids: Sequence[int] | None = None, form: Form = plain) -> Head:
         """The output head, tied to the embedding, cut to the tokens `ids`, or whole.
 
-        A range of ids shares the embedding's memory, others are copied. `prepare` may turn the linear layer into
-        another form, such as a quantised one.
+        As `plain` a range of ids shares the embedding's memory. Never quantise it below eight bits: audio codes break.
         """
-        table = self.network.embed_tokens.weight.detach()
+        table = self.embed_tokens.weight.detach()
         chosen = range(table.shape[0]) if ids is None else ids
         index = torch.tensor(chosen, dtype=torch.int64, device=table.device)
         if isinstance(chosen, range) and chosen.step == 1:
-            rows = table[chosen.start : chosen.stop]
-        else:
-            rows = table.index_select(0, index)
-        linear = nn.Linear(rows.shape[1], rows.shape[0], bias=False, device="meta")
-        linear.weight = nn.Parameter(rows, requires_grad=False)
-        return Head(linear if prepare is None else prepare(linear), index)
+            return Head(form(table[chosen.start : chosen.stop]), index)
+        return Head(form(table.index_select(0, index)), index)
 
     def forward(self, ids: Tensor, start: Tensor, cache: KVCache, span: int) -> Tensor:
         """Ids int64 `[B, S]`, at places `start[b]` on (int64 `[B]`) of their rows -> states `[B, S, D]` for a head.
@@ -119,22 +170,18 @@ class Qwen3Decoder(nn.Module):
         without asking the device, is how much of the cache is looked at: at least `max(start) + S` of the tokens that
         matter. A token sees the places up to its own.
         """
-        x = self.network.embed_tokens(ids)
+        x = self.embed_tokens(ids)
         places = (start[:, None] + torch.arange(ids.shape[1], device=ids.device)).clamp(max=cache.capacity - 1)
-        positions = Rotary(cache.table.cos[places], cache.table.sin[places])
-        plan = _plan(places, span, x)
-        row = torch.arange(ids.shape[0], device=ids.device)[:, None]
-        for layer, keys, values in zip(self.network.layers, cache.keys, cache.values, strict=True):
-            assert isinstance(layer, EncoderLayer)
-            attention, normed = layer.self_attn, layer.input_layernorm(x)
-            key, value = attention.keys_values(normed)
-            keys[row, :, places] = positions.rotate(key)
-            values[row, :, places] = value
-            query = positions.rotate(attention.queries(normed))
-            heard = attend(query, keys[:, :, :span].transpose(1, 2), values[:, :, :span].transpose(1, 2), plan)
-            x = x + attention.o_proj(heard)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.network.norm(x)
+        at = _Places(
+            rows=torch.arange(ids.shape[0], device=ids.device)[:, None],
+            places=places,
+            span=span,
+            positions=Rotary(cache.table.cos[places], cache.table.sin[places]),
+            plan=_plan(places, span, x),
+        )
+        for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
+            x = layer(x, at, keys, values)
+        return self.norm(x)
 
 
 def prefill(decoder: Qwen3Decoder, prompts: Sequence[Sequence[int]]) -> tuple[KVCache, Tensor]:
