@@ -19,7 +19,12 @@ def passes_of(resolved: Sequence[ResolvedRequest]) -> list[list[int]]:
 
 def _shape(one: ResolvedRequest) -> tuple[Any, ...]:
     """What songs of one pass have in common."""
-    duration_s = one.duration_s if one.duration_s is not None else one.default_duration_s
-    frames = -(-round(duration_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES)
     adapters = tuple((adapter.facts.sha256, adapter.strength) for adapter in one.adapters)
-    return one.model, adapters, one.task.kind, one.sampling, frames, one.parity
+    return one.model, adapters, one.task.kind, one.sampling, _length(one), one.parity
+
+
+def _length(one: ResolvedRequest) -> Any:
+    """Frames, or where the planner decides the length all that it reads it from."""
+    if one.duration_s is None:
+        return one.caption, one.lyrics, one.language, one.bpm, one.time_signature
+    return -(-round(one.duration_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES)

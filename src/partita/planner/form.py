@@ -6,34 +6,15 @@ Lyrics with tags decide it; without them the length does. A song that grows keep
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from random import Random
 
+from partita.planner.budget import PHRASE_BARS
 from partita.score.types import Grid, SectionKind
 from partita.song.plan import PlannedSection
 from partita.text.prompts import INSTRUMENTAL_LYRICS
+from partita.text.sections import parts_of
 
-_TAG = re.compile(r"^\s*\[([^\]\n]+)\]\s*$", re.M)
-_KIND_OF_TAG: tuple[tuple[str, SectionKind], ...] = (
-    ("intro", "intro"),
-    ("pre-chorus", "verse"),
-    ("prechorus", "verse"),
-    ("post-chorus", "chorus"),
-    ("chorus", "chorus"),
-    ("refrain", "chorus"),
-    ("hook", "chorus"),
-    ("drop", "chorus"),
-    ("verse", "verse"),
-    ("bridge", "bridge"),
-    ("break", "bridge"),
-    ("solo", "solo"),
-    ("instrumental", "solo"),
-    ("outro", "outro"),
-    ("ending", "outro"),
-    ("end", "outro"),
-)
-PHRASE_BARS = 4
 _NOTHING_S = 1e-6
 
 
@@ -44,16 +25,11 @@ def draw(random: Random, low: int, high: int) -> int:
 
 def tagged_sections(lyrics: str) -> list[tuple[SectionKind, int]]:
     """Kind of every tagged part of the lyrics and how many lines it has, in order; unknown tags are left out."""
-    parts: list[tuple[SectionKind, int]] = []
-    marks = list(_TAG.finditer(lyrics))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        words = lyrics[mark.end() : following.start() if following else len(lyrics)]
-        lines = sum(1 for line in words.splitlines() if line.strip())
-        name = mark.group(1).lower()
-        kind: SectionKind | None = next((kind for part, kind in _KIND_OF_TAG if part in name), None)
-        if kind is not None:
-            parts.append((kind, lines))
-    return parts
+    tagged: list[tuple[SectionKind, int]] = []
+    for part in parts_of(lyrics):
+        if part.tag is not None and part.tag.kind is not None:
+            tagged.append((part.tag.kind, len(part.lines)))
+    return tagged
 
 
 def plan_sections(
@@ -64,6 +40,13 @@ def plan_sections(
     bars = max(1, round(duration_s / grid.bar_s))
     parts = tagged_sections(lyrics) if lyrics.strip() != INSTRUMENTAL_LYRICS else []
     lengths = _bars_of_parts(parts, bars) if parts else _usual_form(bars, random)
+    return filled_sections(lengths, grid, duration_s)
+
+
+def filled_sections(
+    lengths: Sequence[tuple[SectionKind, int]], grid: Grid, duration_s: float
+) -> tuple[PlannedSection, ...]:
+    """Sections of so many bars from the start on; those beyond `duration_s` are left out, and the last ends there."""
     sections, bar = [], 0
     for index, (kind, length) in enumerate(lengths):
         start_s = bar * grid.bar_s

@@ -31,7 +31,7 @@ class Plan(BaseModel):
 
     `codes` are 5 Hz semantic audio codes, 0..63999. A bar begins at `beat_offset_s`, which is above 0 only where
     something was put before a song whose beats go on; it comes with the tempo. `origins` has one entry for every other
-    field that is set.
+    field that is set. `notes` are sentences for the record: what of the words may not come out as they are written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +47,7 @@ class Plan(BaseModel):
     sections: tuple[PlannedSection, ...] = ()
     codes: tuple[int, ...] | None = None
     origins: dict[str, Origin] = {}
+    notes: tuple[str, ...] = ()
 
 
 class Planner(Protocol):
