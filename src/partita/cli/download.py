@@ -39,12 +39,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Fetch MODEL. What has arrived stays on disk whatever happens, and the next try goes on from there."""
-    from partita.weights.catalog import card as find_card
+    from partita.song.card import ModelCard
+    from partita.weights.catalog import published
     from partita.weights.download import fetch, missing_files
     from partita.weights.places import Caches, caches_of
 
     settings = Settings.load()
-    card = find_card(model)
+    card = published(model)
     caches = Caches.of_user(cache, private=True) if cache is not None else caches_of(settings)
     with _DownloadView(quiet=as_json) as view:
         fetch(
@@ -59,8 +60,10 @@ def command(
     missing = [entry.path for entry in missing_files(card, caches)]
     if as_json:
         click.echo(json.dumps({"model": card.id, "missing": missing}))
-    else:
+    elif isinstance(card, ModelCard):
         click.echo(f'{card.id} is here. Try: partita generate "dream pop, female voice" --model {card.id}')
+    else:
+        click.echo(f"{card.id} is here.")
 
 
 class _DownloadView:

@@ -74,7 +74,7 @@ class Qwen3Config:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
                 wanted = "a whole number" if whole else "a number"
                 raise ModelError(
-                    f"`{one.name}` of the text encoder's configuration should be {wanted} above 0, but is {value!r}. "
+                    f"`{one.name}` of a Qwen3 configuration should be {wanted} above 0, but is {value!r}. "
                     "Take the `config.json` published with the weights.",
                     key=one.name,
                 )

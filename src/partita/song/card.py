@@ -82,27 +82,39 @@ class LoudnessDefaults(Value):
     true_peak_db: float
 
 
-class ModelCard(Value):
-    """One entry of the catalog."""
+class Published(Value):
+    """What can be fetched and found by name: a song model, or something that helps one."""
 
     id: str
-    family: Family
     title: str
     summary: str
     aliases: tuple[str, ...] = ()
     licence: str
     source_url: str | None = None
-    variant: str = Field(
-        default="", description="What tells checkpoints of one family apart, such as `turbo`, `base`, `xl-sft`."
-    )
     folder: str = Field(default="", description="Name of the folder with this checkpoint's own files.")
     files: tuple[FileEntry, ...] = ()
     configuration: str = Field(
         default="", description="Name, in the catalog, of the sizes that its `config.json` should say."
     )
+    shared: tuple[str, ...] = Field(default=(), description="Ids of the shared files that this model needs as well.")
+    verified: str | None = Field(
+        default=None, description="Who checked published files with `partita verify`, and when."
+    )
+
+
+class PlannerCard(Published):
+    """A language model that plans songs for other models, and makes none by itself."""
+
+
+class ModelCard(Published):
+    """One entry of the catalog: a model that makes songs."""
+
+    family: Family
+    variant: str = Field(
+        default="", description="What tells checkpoints of one family apart, such as `turbo`, `base`, `xl-sft`."
+    )
     comfyui: tuple[str, ...] = Field(default=(), description="Names of the same weights as a single file for ComfyUI.")
     diffusers: str | None = Field(default=None, description="Repository with the same weights in the diffusers layout.")
-    shared: tuple[str, ...] = Field(default=(), description="Ids of the shared files that this model needs as well.")
     tasks: tuple[str, ...] = ("text-to-music",)
     references: bool = Field(default=False, description="Whether it hears timbre references.")
     codes: bool = Field(default=False, description="Whether it can follow semantic codes.")
@@ -116,9 +128,6 @@ class ModelCard(Value):
     duration: DurationLimits
     sampling: SamplingDefaults
     loudness: LoudnessDefaults
-    verified: str | None = Field(
-        default=None, description="Who checked published files with `partita verify`, and when."
-    )
 
     @property
     def download_bytes(self) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from partita.errors import DownloadError, ModelError, ResourceError
-from partita.song.card import FileEntry, ModelCard
+from partita.song.card import FileEntry, Published
 from partita.weights.catalog import every_file, fetch_command
 from partita.weights.places import Caches
 from partita.weights.shards import INDEX_SUFFIX, weight_files
@@ -65,7 +65,7 @@ DownloadEvent = Planned | Progress | Checking | Notice
 
 
 def fetch(
-    card: ModelCard,
+    card: Published,
     caches: Caches,
     *,
     source: str = "auto",
@@ -97,7 +97,7 @@ _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 def fetch_from(
     servers: Sequence[Source],
-    card: ModelCard,
+    card: Published,
     caches: Caches,
     *,
     accept_changed: bool = False,
@@ -118,7 +118,7 @@ def fetch_from(
     raise DownloadError(f"{card.id} could not be fetched. {' '.join(faults)}")
 
 
-def missing_files(card: ModelCard, caches: Caches) -> tuple[FileEntry, ...]:
+def missing_files(card: Published, caches: Caches) -> tuple[FileEntry, ...]:
     """Files of `card` that must be fetched.
 
     Files that belong together (a folder of a repository) count as here where one cache folder has all of them.

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from partita.errors import ModelError
-from partita.song.card import ModelCard
-from partita.weights.catalog import catalog, total_bytes
+from partita.song.card import ModelCard, PlannerCard, Published
+from partita.weights.catalog import catalog, planners, total_bytes
 from partita.weights.download import missing_files
 from partita.weights.locate import Found, search
+from partita.weights.locate_planner import search_planner
 from partita.weights.places import Caches
 
 State = Literal["shipped", "ready", "partial", "absent", "damaged"]
@@ -21,13 +22,13 @@ State = Literal["shipped", "ready", "partial", "absent", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One model of the catalog. `folder` and `layout` say where its own weights lie, where they do.
+    """One model or planner of the catalog. `folder` and `layout` say where its own weights lie, where they do.
 
     `partial`: something of the model itself is here. `damaged`: what is here cannot be read, and `missing` says why.
     `fetch_bytes` is what `download` would have to fetch, as far as sizes are known.
     """
 
-    card: ModelCard
+    card: Published
     state: State
     folder: Path | None = None
     layout: str | None = None
@@ -39,6 +40,25 @@ class ModelStatus:
 def inventory(caches: Caches, checkpoint_dir: Path | None = None) -> list[ModelStatus]:
     """The state of every model of the catalog, in its order."""
     return [_status(card, caches, checkpoint_dir) for card in catalog()]
+
+
+def planner_inventory(caches: Caches, checkpoint_dir: Path | None = None) -> list[ModelStatus]:
+    """The state of every planner of the catalog, in its order."""
+    return [_planner_status(card, caches, checkpoint_dir) for card in planners()]
+
+
+def _planner_status(card: PlannerCard, caches: Caches, checkpoint_dir: Path | None) -> ModelStatus:
+    total = total_bytes(card)
+    absent = sum(entry.size_bytes or entry.about_bytes or 0 for entry in missing_files(card, caches))
+    try:
+        found = search_planner(card, caches, checkpoint_dir) or search_planner(card, caches)
+    except ModelError as error:
+        return ModelStatus(card, "damaged", missing=(str(error),), total_bytes=total, fetch_bytes=absent)
+    if found is None:
+        return ModelStatus(card, "absent", missing=("weights",), total_bytes=total, fetch_bytes=absent)
+    missing = tuple(str(path) for path in found.missing())
+    state: State = "partial" if missing else "ready"
+    return ModelStatus(card, state, found.folder, "published", missing, total, absent if missing else 0)
 
 
 def _status(card: ModelCard, caches: Caches, checkpoint_dir: Path | None) -> ModelStatus:

@@ -33,7 +33,7 @@ class RMSNorm(nn.Module):
 
 @dataclass(frozen=True)
 class Rotary:
-    """Cosines and sines of positions, each `[S, head_dim]` or `[B, S, head_dim]`, in the number format of the queries."""
+    """Cosines and sines of positions, `[S, head_dim]` or `[B, S, head_dim]`, in the number format of the queries."""
 
     cos: Tensor
     sin: Tensor
