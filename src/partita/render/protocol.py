@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from partita.measure.alignment import AlignmentScore
 from partita.runtime import Runtime
 from partita.score.types import Score
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
 from partita.song.source import SourceFacts
+from partita.text.subtitles import TimedLine
 
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage begins: `text`, `source`, `conditions`, `sample`, `decode`, `play`. Ends where the next one begins."""
+    """A stage begins: `text`, `source`, `conditions`, `sample`, `lyrics`, `decode`, `play`. Ends where the next one
+    begins."""
 
     name: str
 
@@ -77,7 +80,17 @@ class Noted:
     message: str
 
 
-RenderEvent = StageStarted | StepDone | LatentsReady | ScoreReady | AudioChunk | Noted
+@dataclass(frozen=True, slots=True)
+class LyricsHeard:
+    """When the lines of the lyrics are sung, and how well they can be followed: in the finished `song`, and in its
+    `conditions` alone, without the music. For jobs that ask for it (`Job.follow`), of families that sing."""
+
+    lines: tuple[TimedLine, ...]
+    conditions: AlignmentScore
+    song: AlignmentScore
+
+
+RenderEvent = StageStarted | StepDone | LatentsReady | ScoreReady | AudioChunk | Noted | LyricsHeard
 
 
 class Parts(Protocol):
@@ -104,13 +117,15 @@ class SourceData:
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """One song to render: `resolved` for a single seed, its plan, what was taken in for it, and `latents` (a
-    LatentsReady of an earlier try of the same song), with which sampling is skipped."""
+    LatentsReady of an earlier try of the same song), with which sampling is skipped. `follow`: whether to look for the
+    lyrics in what was made."""
 
     resolved: ResolvedRequest
     plan: Plan
     source: SourceData | None = None
     references: tuple[SourceData, ...] = ()
     latents: torch.Tensor | None = None
+    follow: bool = False
 
     @property
     def seed(self) -> int:
@@ -137,3 +152,14 @@ class Renderer(Protocol):
     sample_rate_hz: int
 
     def render(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]: ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A renderer of a family that sings: it finds the lyrics in finished songs, whose jobs bring their latents.
+
+    `follow` tells of each job LyricsHeard, or Noted where they cannot be found. The conditions are made again as
+    `render` makes them, so the same sources, references and adapters are needed.
+    """
+
+    def follow(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]: ...

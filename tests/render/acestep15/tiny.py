@@ -61,12 +61,12 @@ class TinyCodec:
 class TinyParts:
     """The parts of a model; counts how often each is used."""
 
-    def __init__(self, tokenizer: TextTokenizer) -> None:
+    def __init__(self, tokenizer: TextTokenizer, *, layers: int = 2, heads: int = 2) -> None:
         torch.manual_seed(0)
         sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_key_value_heads": 1}
         config = AceStepConfig(
-            **sizes,
-            num_hidden_layers=2,
+            **sizes | {"num_attention_heads": heads},
+            num_hidden_layers=layers,
             head_dim=16,
             in_channels=192,
             audio_acoustic_hidden_dim=64,

@@ -25,8 +25,10 @@ from partita.measure.alignment import (
     stack_heads,
 )
 from partita.models.acestep15.dit import DiT
+from partita.render.protocol import LyricsHeard
 from partita.sampling.noise import parity_noise
 from partita.text.prompts import INSTRUMENTAL_LYRICS, LYRICS_MAX_TOKENS, lyric_prompt
+from partita.text.subtitles import TimedLine
 from partita.text.tokenizers import END_TOKEN, TextTokenizer
 
 NOISE_SEED = 42
@@ -105,12 +107,7 @@ def align_lyrics(
 
     Raises `RequestError` for a song without lyrics, or with fewer than one step.
     """
-    first, end = _lyrics_of(song, tokenizer)
-    maps = attention_maps(
-        dit, song.latents[None], song.condition[None], song.context[None], [1.0 / song.steps], heads=heads
-    )
-    stacked = stack_heads({head: one[0] for head, one in maps.items()}, first, end, heads)
-    ids = list(song.lyric_ids[first : first + stacked.shape[1]])
+    (stacked,), ids = _maps_of(dit, song, tokenizer, heads)
     return align(stacked, ids, tokenizer.decode, duration_s or len(song.latents) / LATENTS_PER_SECOND)
 
 
@@ -121,12 +118,47 @@ def score_lyrics(
 
     Raises `RequestError` for a song without lyrics, or with fewer than one step.
     """
-    first, end = _lyrics_of(song, tokenizer)
-    latents, condition, context = (one[None].expand(2, -1, -1) for one in (song.latents, song.condition, song.context))
-    maps = attention_maps(dit, latents, condition, context, [1.0, 1.0 / song.steps], heads=heads)
-    both = [stack_heads({head: one[item] for head, one in maps.items()}, first, end, heads) for item in (0, 1)]
-    ids = list(song.lyric_ids[first : first + both[0].shape[1]])
+    both, ids = _maps_of(dit, song, tokenizer, heads, from_noise=True)
     return LyricScores(*(score(one, ids, tokenizer.decode) for one in both))
+
+
+def hear_lyrics(
+    dit: DiT,
+    song: FinishedSong,
+    tokenizer: TextTokenizer,
+    duration_s: float,
+    *,
+    heads: Sequence[Head] = LYRIC_HEADS,
+) -> LyricsHeard:
+    """Times and scores of the lyrics together, from one call. Frames last 40 ms, and no line ends after `duration_s`.
+
+    Raises `RequestError` for a song without lyrics, or where the transformer has none of the heads.
+    """
+    (conditions, heard), ids = _maps_of(dit, song, tokenizer, heads, from_noise=True)
+    found = align(heard, ids, tokenizer.decode, len(song.latents) / LATENTS_PER_SECOND)
+    return LyricsHeard(
+        lines=tuple(
+            TimedLine(line.text, min(line.start_s, duration_s), min(line.end_s, duration_s)) for line in found.sentences
+        ),
+        conditions=score(conditions, ids, tokenizer.decode),
+        song=score(heard, ids, tokenizer.decode),
+    )
+
+
+def _maps_of(
+    dit: DiT, song: FinishedSong, tokenizer: TextTokenizer, heads: Sequence[Head], *, from_noise: bool = False
+) -> tuple[list[Tensor], list[int]]:
+    """Maps `[H, N, M]` of the lyrics in the song, before them those of pure noise where asked; and their ids `[N]`."""
+    first, end = _lyrics_of(song, tokenizer)
+    times = [*([1.0] if from_noise else []), 1.0 / song.steps]
+    latents, condition, context = (
+        one[None].expand(len(times), -1, -1) for one in (song.latents, song.condition, song.context)
+    )
+    maps = attention_maps(dit, latents, condition, context, times, heads=heads)
+    each = [
+        stack_heads({head: one[item] for head, one in maps.items()}, first, end, heads) for item in range(len(times))
+    ]
+    return each, list(song.lyric_ids[first : first + each[0].shape[1]])
 
 
 def _lyrics_of(song: FinishedSong, tokenizer: TextTokenizer) -> tuple[int, int]:

@@ -7,13 +7,15 @@ business, and where the weights lie and what becomes of the audio is not known h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from partita.errors import RequestError
 from partita.models.acestep15.dit import DiT
+from partita.render.acestep15.alignment import FinishedSong, hear_lyrics
 from partita.render.acestep15.conditions import (
     Conditioner,
     ConditionReader,
@@ -42,7 +44,9 @@ from partita.render.acestep15.words import (
 )
 from partita.render.protocol import Job, LatentsReady, Noted, Parts, RenderEvent, StageStarted, StepDone, Told
 from partita.runtime import Runtime
-from partita.song.source import SAMPLE_RATE_HZ
+from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from partita.text.prompts import LYRICS_MAX_TOKENS
+from partita.text.tokenizers import TextTokenizer
 from partita.weights.catalog import card as find_card
 
 LARGEST_BATCH = 8
@@ -71,15 +75,15 @@ class AceStep15Renderer:
         for song in songs:
             if song.latents is not None:
                 yield song.told(LatentsReady(song.latents))
-        silent = [song for song in songs if song.latents is None]
-        if silent:
-            groups = _groups(silent)
-            units: list[_Unit] = []
-            yield from _read(groups, parts, units)
-            yield from _hear(silent, parts, place)
-            yield from _condition(silent, units, parts, place)
-            yield from _sample(groups, parts, place, batch)
+        yield from _made(songs, parts, place, batch)
         yield from _decode(songs, parts, place)
+
+    @torch.inference_mode()
+    def follow(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
+        """Find the lyrics in finished songs; see `partita.render.protocol.Follower`."""
+        place = Place(torch.device(runtime.device.value), getattr(torch, runtime.number_format.value))
+        songs = [_Song.of(index, replace(job, follow=True), place) for index, job in enumerate(jobs)]
+        yield from _made(songs, parts, place, 1)
 
 
 @dataclass(eq=False)
@@ -95,6 +99,7 @@ class _Song:
     codes: Tensor | None = None
     take: Take | None = None
     latents: Tensor | None = None
+    tokenizer: TextTokenizer | None = None
 
     @classmethod
     def of(cls, index: int, job: Job, place: Place) -> _Song:
@@ -105,6 +110,24 @@ class _Song:
     def told(self, event: RenderEvent) -> Told:
         return Told(self.index, event)
 
+    def finished(self) -> tuple[FinishedSong, TextTokenizer]:
+        """What it was made of, as far as it sounds: frames that only fill the shortest layout are left out."""
+        assert self.latents is not None
+        assert self.take is not None
+        assert self.tokenizer is not None
+        frames = min(len(self.latents), -(-self.recipe.samples // FRAME_SAMPLES))
+        main = self.take.sets["main"]
+        lyrics = self.tokenizer.encode(self.wordings["main"].lyrics, LYRICS_MAX_TOKENS)
+        song = FinishedSong(
+            latents=self.latents[:frames],
+            condition=main.hidden,
+            context=main.context[:frames],
+            lyric_ids=lyrics,
+            language=self.job.plan.language,
+            steps=self.manner.schedule.steps,
+        )
+        return song, self.tokenizer
+
 
 @dataclass(frozen=True)
 class _Unit:
@@ -112,6 +135,26 @@ class _Unit:
 
     songs: list[_Song]
     words: dict[SetName, Words]
+
+
+def _made(songs: Sequence[_Song], parts: Parts, place: Place, batch: int) -> Iterator[Told]:
+    """The latents of every song that brings none, and where in them its lyrics are, for those that ask."""
+    groups = _groups([song for song in songs if song.latents is None])
+    # Songs that are finished are prepared apart: in parity they would change the padding of the others.
+    finished = [[song] for song in songs if song.latents is not None and song.job.follow]
+    prepared = [song for group in (*groups, *finished) for song in group]
+    if not prepared:
+        return
+    units: list[_Unit] = []
+    yield from _read([*groups, *finished], parts, units)
+    yield from _hear(prepared, parts, place)
+    yield from _condition(prepared, units, parts, place)
+    with parts.use("transformer") as lent:
+        transformer = cast(DiT, lent)
+        yield from _sample(groups, transformer, place, batch)
+        for song in prepared:
+            if song.job.follow:
+                yield from _follow(song, transformer)
 
 
 def _groups(songs: Sequence[_Song]) -> list[list[_Song]]:
@@ -144,6 +187,7 @@ def _read(groups: Sequence[list[_Song]], parts: Parts, units: list[_Unit]) -> It
                 words: dict[SetName, Words] = {}
                 yield from _started(songs, "text")
                 for song in songs:
+                    song.tokenizer = encoder.tokenizer
                     if song.recipe.note is not None:
                         yield song.told(Noted(song.recipe.note))
                     for note in truncations(encoder.tokenizer, song.wordings):
@@ -241,24 +285,35 @@ def _take(song: _Song, states: dict[SetName, Tensor], null: Tensor, silence: Ten
     return Take(recipe, sets, null, clean)
 
 
-def _sample(groups: Sequence[list[_Song]], parts: Parts, place: Place, batch: int) -> Iterator[Told]:
+def _sample(groups: Sequence[list[_Song]], transformer: DiT, place: Place, batch: int) -> Iterator[Told]:
     """Latents of every song."""
-    with parts.use("transformer") as lent:
-        transformer = cast(DiT, lent)
-        for group in groups:
-            for songs in _portions(group, batch):
-                yield from _started(songs, "sample")
-                takes = [song.take for song in songs if song.take is not None]
-                for event in sample(takes, songs[0].manner, transformer, place):
-                    if isinstance(event, StepDone):
-                        yield from (song.told(event) for song in songs)
-                    else:
-                        for song, latents in zip(songs, event, strict=True):
-                            with torch.inference_mode(False):
-                                # A copy is a tensor like any other, to its new owner.
-                                song.latents = latents[: song.recipe.kept_frames].cpu().clone()
+    for group in groups:
+        for songs in _portions(group, batch):
+            yield from _started(songs, "sample")
+            takes = [song.take for song in songs if song.take is not None]
+            for event in sample(takes, songs[0].manner, transformer, place):
+                if isinstance(event, StepDone):
+                    yield from (song.told(event) for song in songs)
+                else:
+                    for song, latents in zip(songs, event, strict=True):
+                        with torch.inference_mode(False):
+                            # A copy is a tensor like any other, to its new owner.
+                            song.latents = latents[: song.recipe.kept_frames].cpu().clone()
+                        if not song.job.follow:
                             song.take = None
-                            yield song.told(LatentsReady(song.latents))
+                        yield song.told(LatentsReady(song.latents))
+
+
+def _follow(song: _Song, transformer: DiT) -> Iterator[Told]:
+    """The lyrics of a song that has its latents and its conditions. That they cannot be found is no fault of the
+    song, which goes on."""
+    yield song.told(StageStarted("lyrics"))
+    try:
+        finished, tokenizer = song.finished()
+        yield song.told(hear_lyrics(transformer, finished, tokenizer, song.recipe.samples / SAMPLE_RATE_HZ))
+    except RequestError as error:
+        yield song.told(Noted(f"The lyrics cannot be followed. {error}"))
+    song.take = None
 
 
 def _decode(songs: Sequence[_Song], parts: Parts, place: Place) -> Iterator[Told]:
