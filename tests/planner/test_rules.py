@@ -13,6 +13,7 @@ from partita.song.request import SongRequest
 from partita.song.resolve import TakenIn, resolve
 from partita.song.source import SongOrigin, SourceFacts
 from partita.song.task import Extend, Outpaint, Repaint, Retake, TextToMusic
+from partita.text.languages import LANGUAGES
 from partita.weights.catalog import card
 
 
@@ -59,6 +60,116 @@ def test_a_model_that_can_leave_things_open_gets_them_open():
     plan = planned(complete=False, caption="techno at 132 bpm in A minor", model="ace-step-1.5-turbo")
     assert (plan.bpm, plan.key, plan.time_signature, plan.sections) == (None, None, None, ())
     assert set(plan.origins) == {"caption", "lyrics", "language", "duration_s"}
+
+
+@pytest.mark.parametrize(
+    ("caption", "field", "value"),
+    [
+        ("hard techno, one hundred and thirty two bpm", "bpm", 132),
+        ("Walzer in cis-Moll", "key", "C# minor"),
+        ("Walzer in cis-Moll", "time_signature", "3/4"),
+        ("mellow lofi beat, 30 seconds", "duration_s", 30),
+        ("eine Ballade, zwei und dann 2 Minuten", "duration_s", 120),
+    ],
+)
+def test_other_spellings_are_read_too(caption, field, value):
+    plan = planned(caption=caption)
+    assert getattr(plan, field) == value
+    assert plan.origins[field] == "rule"
+
+
+@pytest.mark.parametrize(("caption", "what"), [("prog in 7/8", "7/8"), ("rain, twenty minutes", "1200 seconds")])
+def test_a_metre_or_length_in_the_caption_that_cannot_be_played_is_refused(caption, what):
+    with pytest.raises(RequestError, match=what) as caught:
+        planned(caption=caption)
+    assert caught.value.field == "caption"
+
+
+def test_what_the_user_gave_wins_over_the_caption():
+    plan = planned(caption="two minutes in C minor, 100 bpm", duration_s=31, key="D major", bpm=70)
+    assert (plan.duration_s, plan.key, plan.bpm) == (31, "D major", 70)
+
+
+SONG = "[Verse]\nWalking down the river road\nCarrying a heavier load\n\n[Chorus]\nOh, let it go\nOh, let it go"
+
+
+def sung(**fields):
+    return planned(**{"complete": False, "model": "ace-step-1.5-turbo", "lyrics": SONG, **fields})
+
+
+def test_lyrics_have_the_time_that_they_take_and_their_language():
+    plan = sung()
+    assert (plan.language, plan.origins["language"], plan.origins["duration_s"]) == ("en", "rule", "rule")
+    assert plan.duration_s == int(plan.duration_s)
+    assert 25 < plan.duration_s < 50
+    assert plan.notes == ()
+    assert sung(lyrics=SONG * 3).duration_s > plan.duration_s
+    assert sung(caption="very slow").duration_s > sung(caption="very fast").duration_s
+    assert sung(bpm=60).duration_s > sung(bpm=150).duration_s
+
+
+def test_the_user_s_length_and_language_win():
+    plan = sung(duration_s=40, language="de")
+    assert (plan.duration_s, plan.language) == (40, "de")
+    assert (plan.origins["duration_s"], plan.origins["language"]) == ("user", "user")
+
+
+def test_without_words_length_and_language_are_the_card_s():
+    for fields in ({"lyrics": ""}, {"lyrics": "[Instrumental]"}, {"parity": True}):
+        plan = sung(**fields)
+        assert (plan.duration_s, plan.language) == (60, "unknown")
+        assert (plan.origins["duration_s"], plan.origins["language"]) == ("card", "card")
+
+
+def test_the_language_of_the_caption_helps_where_the_words_do_not():
+    assert sung(lyrics="la la la", caption="ballad, Italian vocals").language == "it"
+    assert sung(caption="ballad, Italian vocals").language == "en"
+
+
+def test_a_whole_plan_of_lyrics_has_their_form_on_bar_lines():
+    plan = planned(lyrics=SONG, bpm=90, time_signature="4/4")
+    assert [section.kind for section in plan.sections] == ["intro", "verse", "chorus", "outro"]
+    assert plan.sections[-1].end_s == plan.duration_s
+    assert plan.duration_s == pytest.approx(16 * Grid(90, "4/4").bar_s, abs=0.04)
+
+
+def test_what_may_not_be_sung_is_noted():
+    much = f"{SONG}\n" * 8
+    assert "syllables" in sung(lyrics=much, duration_s=10).notes[0]
+    assert sung(lyrics="[Vrese]\nhello").notes[0].startswith("Lyrics, line 1: [Vrese]")
+    assert planned(lyrics=much, duration_s=10).notes == ()  # it has no voice
+
+
+def test_the_words_of_a_source_are_as_the_source_has_them():
+    source = SOURCE_PLAN.model_copy(update={"lyrics": "[Vrese]\nhello there my friend"})
+    task = Repaint(source="a", start_s=4, end_s=9)
+    plan = edited(task, plan=source, model="ace-step-1.5-turbo", family="acestep-1.5")
+    assert (plan.language, plan.notes) == ("unknown", ())
+    other = edited(
+        task, plan=source, model="ace-step-1.5-turbo", family="acestep-1.5", lyrics="[Vrese]\nhallo mein Freund"
+    )
+    assert (other.language, other.origins["language"], len(other.notes)) == ("de", "rule", 1)
+    assert other.duration_s == source.duration_s
+
+
+@settings(max_examples=60)
+@given(st.text(min_size=1, max_size=60), st.text(max_size=200), st.booleans(), st.integers(0, 99999))
+def test_any_text_gives_a_plan_within_the_ranges(caption, lyrics, complete, seed):
+    caption, lyrics = f"x{caption}".replace("\0", ""), lyrics.replace("\0", "")
+    model = "built-in" if complete else "ace-step-1.5-turbo"
+    try:
+        plan = planned(seed, complete, model, caption=caption, lyrics=lyrics)
+    except RequestError as error:  # chance has written a tempo, metre or length that cannot be played
+        assert error.field == "caption"
+        return
+    assert plan == planned(seed, complete, model, caption=caption, lyrics=lyrics)
+    assert 1 <= plan.duration_s <= 600
+    assert plan.language in LANGUAGES
+    if complete:
+        assert 60 <= plan.bpm <= 180
+        assert plan.key in KEYS
+        assert plan.sections[0].start_s == 0
+        assert plan.sections[-1].end_s == plan.duration_s
 
 
 def test_the_same_seed_plans_the_same():
