@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 # Stage by stage beside diffusers at full size with random weights (needs about 12 GB of memory), then the built-in
-# model's bars, and the solvers against each other.
-BENCHES = ("compare.py", "compare_vae.py", "builtin_bars.py", "solvers.py")
+# model's bars and edits, and the solvers against each other.
+BENCHES = ("compare.py", "compare_vae.py", "builtin_bars.py", "builtin_edits.py", "solvers.py")
 
 
 def main() -> int:
