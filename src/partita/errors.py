@@ -3,7 +3,8 @@
     PartitaError
     ├── RequestError          a field of the request is bad, or this model or task cannot honour it
     ├── ModelError            weights are missing, damaged, of an unknown layout, or of the wrong shape
-    │   └── DownloadError     a file could not be fetched; what arrived is kept and the next try resumes
+    │   ├── DownloadError     a file could not be fetched; what arrived is kept and the next try resumes
+    │   └── PlannerError      the planner wrote nothing that can be used, twice
     ├── AudioError            audio that cannot be read, is too short, too long, or cannot be written as asked
     │   └── SaveError         a finished song could not be written where it was wanted; it is kept elsewhere
     ├── ReplayError           a record cannot be rendered again to the same bytes on this machine
@@ -52,6 +53,14 @@ class ModelError(PartitaError):
 
 class DownloadError(ModelError):
     """A file of a model could not be fetched. Bytes that arrived stay on disk for the next try."""
+
+
+class PlannerError(ModelError):
+    """The planner's answer is no plan: it goes in circles, is no text, or never ends. `text` is what it wrote."""
+
+    def __init__(self, message: str, *, text: str) -> None:
+        super().__init__(message)
+        self.text = text
 
 
 class AudioError(PartitaError):

@@ -14,6 +14,8 @@ from partita.audio.formats import BIT_DEPTHS, BITRATES_KBPS, NEEDS_AV
 from partita.errors import RequestError
 from partita.score.keys import tidy_key
 from partita.song.card import GuidanceName, SolverName
+from partita.song.plan import Plan
+from partita.song.planning import PlannerOptions
 from partita.song.source import AudioRef
 from partita.song.task import Task, TextToMusic, source_of
 from partita.song.values import Asked
@@ -84,6 +86,8 @@ class Output(Asked):
     keep_latents: bool = Field(default=False, description="Keep the latents beside the audio, as safetensors.")
     midi: bool = Field(default=False, description="Write the score as MIDI (models that make a score).")
     stems: bool = Field(default=False, description="Write one audio file a track (models that make a score).")
+    lrc: bool = Field(default=False, description="Write when each line is sung, as LRC (models that sing).")
+    vtt: bool = Field(default=False, description="Write when each line is sung, as WebVTT (models that sing).")
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> Self:
@@ -153,6 +157,11 @@ class SongRequest(Asked):
         default=None, ge=0, le=MAX_SEED, description="Same seed, same song. Default: drawn at random."
     )
     count: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="How many songs, with seeds s, s+1, ...")
+    best_of: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1, description="Make so many for each song, with seeds one after another, and deliver the best."
+    )
+    planner: PlannerOptions = PlannerOptions()
+    plan: Plan | None = Field(default=None, description="Follow exactly this plan, as `partita plan --json` tells it.")
     sampling: Sampling = Sampling()
     output: Output = Output()
     parity: bool = Field(default=False, description="Do as the original program does where Partita knowingly differs.")
@@ -176,7 +185,8 @@ class SongRequest(Asked):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if source_of(self.task) is None and not self.caption.strip() and not self.lyrics.strip():
+        worded = self.plan is not None or source_of(self.task) is not None
+        if not worded and not self.caption.strip() and not self.lyrics.strip():
             raise RequestError(
                 "caption and lyrics are both empty: say what the song should sound like, for example "
                 "'slow piano ballad, warm and quiet', or give lyrics.",

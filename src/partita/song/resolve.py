@@ -15,6 +15,9 @@ from partita.errors import RequestError
 from partita.song.adapters import AdapterFacts
 from partita.song.canvas import Canvas, lay_canvas
 from partita.song.card import GuidanceName, ModelCard, SolverName
+from partita.song.plan import Plan
+from partita.song.planned import check_planner, follow_plan
+from partita.song.planning import PlannerOptions
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, TimeSignature
 from partita.song.source import LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts
 from partita.song.task import EDIT_RECIPES, FlowEdit, Task, TextToMusic, source_of
@@ -71,13 +74,16 @@ class ResolvedOutput(Value):
     keep_latents: bool
     midi: bool
     stems: bool
+    lrc: bool = False
+    vtt: bool = False
 
 
 class ResolvedRequest(Value):
     """A request with nothing left open but what the planner decides (tempo, key, metre, form).
 
-    It names no file: source, references and adapters are known by their content. With a source there is a `canvas`, and
-    `duration_s` is the canvas's.
+    A `plan` that was given is followed as it is; a song's record has it once, beside the request and not in it. It
+    names no file: source, references and adapters are known by their content. With a source there is a `canvas`, and
+    `duration_s` is the canvas's. Of every `best_of` seeds that follow each other one song is delivered.
     """
 
     model: str
@@ -96,6 +102,9 @@ class ResolvedRequest(Value):
     time_signature: TimeSignature | None
     language: str
     seeds: tuple[int, ...]
+    planner: PlannerOptions = PlannerOptions()
+    plan: Plan | None = None
+    best_of: int = 1
     sampling: ResolvedSampling
     output: ResolvedOutput
     parity: bool
@@ -103,7 +112,13 @@ class ResolvedRequest(Value):
 
     def one(self, seed: int) -> ResolvedRequest:
         """The same request for a single seed."""
-        return self.model_copy(update={"seeds": (seed,)})
+        return self.model_copy(update={"seeds": (seed,), "best_of": 1})
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The seeds of each song that is delivered."""
+        step = self.best_of
+        return tuple(self.seeds[first : first + step] for first in range(0, len(self.seeds), step))
 
 
 def resolve(
@@ -117,15 +132,18 @@ def resolve(
     """Fill in what `request` leaves open from `card` and from what its files hold (`taken`).
 
     `cards` are the other models, for an error to name those that can do what this one cannot. A missing seed is drawn
-    from `fresh_seed`; `count` becomes the seeds s, s+1, ... (modulo 2^32). Raises RequestError where the model or the
-    task cannot honour a field.
+    from `fresh_seed`; `count` times `best_of` becomes the seeds s, s+1, ... (modulo 2^32).
+    Raises RequestError where the model or the task cannot honour a field.
     """
+    request = follow_plan(request)
     _check_task(request, card, cards)
+    check_planner(request, card, cards)
     _check_source(request, card, taken.source, cards)
     _check_card_limits(request, card)
     warnings: list[str] = list(taken.notes)
     task, canvas = _task(request, taken.source, warnings)
     caption, lyrics, instrumental = _words(request, card, taken.source, warnings)
+    _check_lines(request, card, instrumental, cards)
     seed = request.seed if request.seed is not None else fresh_seed()
     output = _output(request, card)
     if canvas is not None and canvas.spans and output.normalise != "off":
@@ -151,7 +169,10 @@ def resolve(
         key=request.key,
         time_signature=request.time_signature,
         language=request.language or _language_of(taken.source),
-        seeds=tuple((seed + offset) % (MAX_SEED + 1) for offset in range(request.count)),
+        seeds=tuple((seed + offset) % (MAX_SEED + 1) for offset in range(request.count * request.best_of)),
+        planner=request.planner,
+        plan=request.plan,
+        best_of=request.best_of,
         sampling=_sampling(request, card, warnings),
         output=output,
         parity=request.parity,
@@ -181,10 +202,12 @@ def _check_task(request: SongRequest, card: ModelCard, cards: Sequence[ModelCard
             value=getattr(request.task, "chunk_mask", None),
         )
     codes = request.task.codes if isinstance(request.task, TextToMusic) else None
+    planned = request.plan.codes if request.plan is not None else None
     for field, given, able, what in (
         ("references", bool(request.references), "references", "timbre references"),
         ("adapters", bool(request.adapters), "adapters", "adapters"),
         ("task.codes", codes is not None, "codes", "semantic codes"),
+        ("plan.codes", planned is not None, "codes", "semantic codes"),
     ):
         if given and not getattr(card, able):
             raise RequestError(
@@ -334,6 +357,25 @@ def _words(
     return caption, lyrics, False
 
 
+def _check_lines(request: SongRequest, card: ModelCard, instrumental: bool, cards: Sequence[ModelCard]) -> None:
+    for name in ("lrc", "vtt"):
+        if not getattr(request.output, name):
+            continue
+        if not card.sings:
+            raise RequestError(
+                f"output.{name} was asked for, and {card.id} does not sing: use a model that does."
+                + _can(cards, lambda one: one.sings),
+                field=f"output.{name}",
+                value=True,
+            )
+        if instrumental:
+            raise RequestError(
+                f"output.{name} says when each line is sung, and there are no lyrics: give lyrics, or leave it out.",
+                field=f"output.{name}",
+                value=True,
+            )
+
+
 def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> ResolvedSampling:
     asked, defaults = request.sampling, card.sampling
     edits = isinstance(request.task, FlowEdit)
@@ -448,4 +490,6 @@ def _output(request: SongRequest, card: ModelCard) -> ResolvedOutput:
         keep_latents=asked.keep_latents,
         midi=asked.midi,
         stems=asked.stems,
+        lrc=asked.lrc,
+        vtt=asked.vtt,
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from partita.song.plan import LAST_CODE as LAST_CODE
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioRef
 from partita.song.values import Asked
 
@@ -30,7 +31,6 @@ TrackName = Literal[
 ]
 BlendMode = Literal["conservative", "balanced", "aggressive"]
 ChunkMask = Literal["explicit", "ones", "two"]
-LAST_CODE = 63_999
 SHORTEST_REGION_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 _CODE = re.compile(r"<\|audio_code_(\d+)\|>")
 

@@ -37,14 +37,14 @@ class Asked(Value):
             raise request_error(error) from None
 
 
-def request_error(error: ValidationError) -> RequestError:
-    """The first fault of a pydantic error as one sentence that names the field, the value and what would do."""
+def request_error(error: ValidationError, what: str = "request") -> RequestError:
+    """The first fault of a pydantic error, found in `what`, as one sentence: the field, the value, what would do."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
+    field = ".".join(str(part) for part in first["loc"]) or what
     value = first.get("input")
     if first["type"] == "extra_forbidden":
         return RequestError(
-            f"There is no field {field!r} in a request; see `partita generate --help`.", field=field, value=value
+            f"There is no field {field!r} in a {what}; see `partita generate --help`.", field=field, value=value
         )
     reason = first["msg"].removeprefix("Value error, ")
     if isinstance(value, float) and not math.isfinite(value):
