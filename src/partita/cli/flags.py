@@ -26,9 +26,9 @@ from partita.song.values import Asked
 
 _UNITS = ("_s", "_lufs", "_db", "_kbps")
 _GROUPS: dict[str, type[BaseModel]] = {"sampling": Sampling, "output": Output}
-# The caption is an argument; lyrics come from a file; the task is the verb; midi and stems take a path; references and
-# adapters are given one by one.
-_OTHERWISE = ("caption", "lyrics", "task", "references", "adapters", "midi", "stems")
+# The caption is an argument; lyrics come from a file; the task is the verb; midi, stems, lrc and vtt take a path;
+# references and adapters are given one by one.
+_OTHERWISE = ("caption", "lyrics", "task", "references", "adapters", "midi", "stems", "lrc", "vtt")
 # The verb says the kind, the source is its argument, and the seed of what is taken again stands in its record.
 _NOT_OF_TASK = ("kind", "source", "of_seed")
 _FROM_FILE = {
@@ -76,7 +76,7 @@ def request_flags(*, hidden: Container[str] = ()) -> Callable[[Command], Command
 
 def retake_flags(command: Command) -> Command:
     """Decorator: the flags of a request that are not settled by the song that is taken again."""
-    settled = [name for name in SongRequest.model_fields if name not in ("seed", "count")]
+    settled = [name for name in SongRequest.model_fields if name not in ("seed", "count", "best_of")]
     return _all_of([*_options(SongRequest, "", settled), *_options(Output, "output__", _OTHERWISE)], command)
 
 
@@ -188,7 +188,15 @@ def build_task(kind: type[Asked], given: dict[str, Any], **settled: Any) -> Task
     return cast("Task", kind(**fields, **settled))
 
 
-def build_request(given: dict[str, Any], *, midi: Path | None, stems: Path | None, **settled: Any) -> SongRequest:
+def build_request(
+    given: dict[str, Any],
+    *,
+    midi: Path | None,
+    stems: Path | None,
+    lrc: Path | None = None,
+    vtt: Path | None = None,
+    **settled: Any,
+) -> SongRequest:
     """The request that a command line describes: `settled`, and what was given. Raises RequestError for a bad field."""
     fields: dict[str, Any] = dict(settled)
     groups: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
@@ -201,8 +209,8 @@ def build_request(given: dict[str, Any], *, midi: Path | None, stems: Path | Non
         fields["lyrics"] = read_words(given["lyrics"], "lyrics")
     if given.get("references"):
         fields["references"] = tuple(audio_ref(name) for name in given["references"])
-    groups["output"] |= {"midi": True} if midi else {}
-    groups["output"] |= {"stems": True} if stems else {}
+    beside = {"midi": midi, "stems": stems, "lrc": lrc, "vtt": vtt}
+    groups["output"] |= {name: True for name, path in beside.items() if path}
     fields |= {group: _GROUPS[group](**values) for group, values in groups.items() if group not in settled}
     return SongRequest(**fields)
 

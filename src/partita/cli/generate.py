@@ -22,6 +22,8 @@ def command(caption: str | None, delivery: Delivery, **given: Any) -> None:
         given,
         midi=delivery.midi,
         stems=delivery.stems,
+        lrc=delivery.lrc,
+        vtt=delivery.vtt,
         caption=caption or "",
         task=build_task(TextToMusic, given),
     )

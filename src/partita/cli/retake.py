@@ -36,6 +36,8 @@ def command(file: Path, delivery: Delivery, **given: Any) -> None:
         given,
         midi=delivery.midi,
         stems=delivery.stems,
+        lrc=delivery.lrc,
+        vtt=delivery.vtt,
         task=build_task(Retake, given, of_seed=record.seed),
         **_settled(record, file),
     )

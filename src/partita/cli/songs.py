@@ -37,6 +37,9 @@ class Delivery:
     output: Path | None
     midi: Path | None
     stems: Path | None
+    lrc: Path | None
+    vtt: Path | None
+    keep_all: bool
     overwrite: bool
     checkpoint_dir: Path | None
     machine: dict[str, Any]
@@ -55,6 +58,9 @@ def song_flags(command: Callable[..., None]) -> Callable[..., None]:
             output=given.pop("output_path"),
             midi=given.pop("midi"),
             stems=given.pop("stems"),
+            lrc=given.pop("lrc"),
+            vtt=given.pop("vtt"),
+            keep_all=given.pop("keep_all"),
             overwrite=given.pop("overwrite"),
             checkpoint_dir=given.pop("checkpoint_dir"),
             machine={name: given.pop(name) for name in _MACHINE},
@@ -83,6 +89,19 @@ def _output_flags(command: Callable[..., None]) -> Callable[..., None]:
                 "--stems",
                 type=click.Path(path_type=Path, file_okay=False),
                 help="Write one file a track to this folder.",
+            ),
+            click.option(
+                "--lrc",
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="Write when each line is sung to this LRC file.",
+            ),
+            click.option(
+                "--vtt",
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="Write when each line is sung to this WebVTT file.",
+            ),
+            click.option(
+                "--keep-all", is_flag=True, help="With --best-of: write the others too, named by their seeds."
             ),
             click.option("--overwrite", is_flag=True, help="Replace the output file if it exists."),
         )

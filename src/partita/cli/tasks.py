@@ -36,6 +36,8 @@ def command_of(verb: str) -> click.Command:
             given,
             midi=delivery.midi,
             stems=delivery.stems,
+            lrc=delivery.lrc,
+            vtt=delivery.vtt,
             caption=caption or "",
             task=build_task(kind, given, source=ref),
         )

@@ -10,6 +10,7 @@ from partita.engine.song import Song
 from partita.render.protocol import LatentsReady
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
+from partita.song.scores import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class StageBegan:
-    """A stage of the work begins: load, text, conditions, sample, decode, play, master."""
+    """A stage of the work begins: load, text, conditions, sample, lyrics, decode, play, master, judge."""
 
     name: str
 
@@ -57,6 +58,17 @@ class Finished:
     song: Song
 
 
-__all__ = ["AudioReady", "Event", "Finished", "LatentsReady", "Planned", "StageBegan", "Step"]
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The best of several songs, each of which was Finished before; `ranked` are all of them, the best first.
 
-Event = Planned | StageBegan | Step | LatentsReady | AudioReady | Finished
+    The record of `song` says why it is the best.
+    """
+
+    song: Song
+    ranked: tuple[Candidate, ...]
+
+
+__all__ = ["AudioReady", "Chosen", "Event", "Finished", "LatentsReady", "Planned", "StageBegan", "Step"]
+
+Event = Planned | StageBegan | Step | LatentsReady | AudioReady | Finished | Chosen

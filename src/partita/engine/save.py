@@ -6,7 +6,7 @@ Knows no network. A folder that cannot be written sends the song to the user's o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from partita.engine.targets import Target, caption_name, next_free
 from partita.errors import AudioError, SaveError
 from partita.score.midi import write_midi
 from partita.settings import Settings
+from partita.text.subtitles import TimedLine, lrc, webvtt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Saved:
     latents: Path | None = None
     midi: Path | None = None
     stems: tuple[Path, ...] = ()
+    lrc: Path | None = None
+    vtt: Path | None = None
 
     def paths(self) -> tuple[Path, ...]:
         """All of them, the song itself first."""
-        named = (self.audio, self.record, self.raw, self.latents, self.midi)
+        named = (self.audio, self.record, self.raw, self.latents, self.midi, self.lrc, self.vtt)
         return (*(path for path in named if path is not None), *self.stems)
 
 
@@ -90,7 +93,29 @@ def _write_all(song: Song, target: Target) -> Saved:
             stems.append(folder / f"{role}.wav")
             write(stems[-1], audio, song.sample_rate_hz, format="wav", bit_depth=32, bitrate_kbps=None, tags={})
         saved = replace(saved, stems=tuple(stems))
+    if song.sung is not None:
+        lines = song.sung.lines
+        if output.lrc:
+            saved = replace(saved, lrc=write_lrc(target.lyrics, lines))
+        if output.vtt:
+            saved = replace(saved, vtt=write_vtt(target.subtitles, lines, song.duration_s))
     return saved
+
+
+def write_lrc(path: Path, lines: Sequence[TimedLine]) -> Path:
+    """Write timed lines as LRC, the whole file or none of it. Raises OSError where the disk refuses."""
+    return _write_text(path, lrc(lines) + "\n")
+
+
+def write_vtt(path: Path, lines: Sequence[TimedLine], duration_s: float) -> Path:
+    """Write timed lines of a song of this length as WebVTT. Raises OSError where the disk refuses."""
+    return _write_text(path, webvtt(lines, duration_s))
+
+
+def _write_text(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _whole(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    return path
 
 
 def _write_audio(song: Song, path: Path, audio_format: str, bit_depth: int | None, bitrate_kbps: int | None) -> None:

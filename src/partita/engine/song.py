@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from partita.render.protocol import LyricsHeard
 from partita.score.types import Score
 from partita.song.record import Record
 from partita.song.source import SongOrigin
@@ -30,7 +31,8 @@ class Song:
     """`audio` is float32 `[N, 2]` after the loudness stage and `raw_audio` before it; both in -1..1 where not clipped.
 
     `costs` is about this run and not part of the record, which holds no clock time; songs that were made in one pass
-    have the costs of the pass. `origin` is what editing needs to know of it, and is there where latents are.
+    have the costs of the pass. `origin` is what editing needs to know of it, and is there where latents are. `sung`
+    says when its lines are sung, where that was asked for and found.
     """
 
     audio: np.ndarray
@@ -40,6 +42,7 @@ class Song:
     latents: torch.Tensor | None = None
     score: Score | None = None
     origin: SongOrigin | None = None
+    sung: LyricsHeard | None = None
     stems: dict[str, np.ndarray] = field(default_factory=dict)
     costs: tuple[StageCost, ...] = ()
 

@@ -14,11 +14,13 @@ from partita.song.resolve import ResolvedOutput, ResolvedRequest
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one song is wanted. `midi` and `stems` default to names beside the audio, where all else lies too."""
+    """Where one song is wanted. All but `audio` default to names beside the audio, where all else lies too."""
 
     audio: Path
     midi: Path | None = None
     stems: Path | None = None
+    lrc: Path | None = None
+    vtt: Path | None = None
 
     @property
     def record(self) -> Path:
@@ -41,6 +43,16 @@ class Target:
         """The folder of the stems."""
         return self.stems or self.audio.with_suffix(".stems")
 
+    @property
+    def lyrics(self) -> Path:
+        """The lines of the lyrics and their times, as LRC."""
+        return self.lrc or self.audio.with_suffix(".lrc")
+
+    @property
+    def subtitles(self) -> Path:
+        """The same as WebVTT."""
+        return self.vtt or self.audio.with_suffix(".vtt")
+
     def paths(self, output: ResolvedOutput) -> tuple[Path, ...]:
         """All that is written for `output`, the song itself first."""
         wanted = (
@@ -50,6 +62,8 @@ class Target:
             (output.keep_latents, self.latents),
             (output.midi, self.score),
             (output.stems, self.tracks),
+            (output.lrc, self.lyrics),
+            (output.vtt, self.subtitles),
         )
         return tuple(path for is_wanted, path in wanted if is_wanted)
 
@@ -57,12 +71,20 @@ class Target:
         """The same for song `number` (from 0) of a request: from the second on, names get -2, -3, ..."""
         if number == 0:
             return self
-        audio, midi, stems = (
-            None if path is None else path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
-            for path in (self.audio, self.midi, self.stems)
+        return self.renamed(f"-{number + 1}")
+
+    def renamed(self, ending: str) -> Target:
+        """The same with `ending` behind the stem of every name."""
+        audio, *given = (
+            None if path is None else path.with_name(f"{path.stem}{ending}{path.suffix}")
+            for path in (self.audio, *self._given)
         )
         assert audio is not None
-        return Target(audio, midi, stems)
+        return Target(audio, *given)
+
+    @property
+    def _given(self) -> tuple[Path | None, ...]:
+        return self.midi, self.stems, self.lrc, self.vtt
 
 
 def next_free(path: Path) -> Path:
@@ -75,7 +97,10 @@ def next_free(path: Path) -> Path:
 
 
 def _all_of(target: Target) -> tuple[Path, ...]:
-    return target.audio, target.record, target.raw, target.latents, target.score, target.tracks
+    return (
+        *(target.audio, target.record, target.raw, target.latents, target.score, target.tracks),
+        *(target.lyrics, target.subtitles),
+    )
 
 
 def caption_name(caption: str, seed: int) -> str:
@@ -91,9 +116,11 @@ def song_target(
     number: int,
     folder: Path,
     output: Path | None,
-    midi: Path | None,
-    stems: Path | None,
+    midi: Path | None = None,
+    stems: Path | None = None,
     *,
+    lrc: Path | None = None,
+    vtt: Path | None = None,
     name: str | None = None,
 ) -> Target:
     """The files of song `number` (from 0) of a request; from the second on, given names get -2, -3, ...
@@ -101,10 +128,10 @@ def song_target(
     Without a given name it is `folder`/NAME-SEED.SUFFIX, of `name` where there is one and else of the caption.
     """
     if output is not None:
-        return Target(output, midi, stems).numbered(number)
+        return Target(output, midi, stems, lrc, vtt).numbered(number)
     stem = caption_name(name or resolved.caption or resolved.lyrics[:60], seed)
     audio = next_free(folder / f"{stem}{SUFFIX[resolved.output.format]}")
-    return replace(Target(audio, midi, stems).numbered(number), audio=audio)
+    return replace(Target(audio, midi, stems, lrc, vtt).numbered(number), audio=audio)
 
 
 def check_target(target: Target, output: ResolvedOutput, count: int, overwrite: bool) -> None:
@@ -128,10 +155,9 @@ def check_target(target: Target, output: ResolvedOutput, count: int, overwrite: 
 
 
 def check_beside(target: Target, count: int, overwrite: bool) -> None:
-    """Refuse a score or stems of given names that exist, unless `overwrite`; for songs whose own names are free."""
+    """Refuse files of given names beside the audio that exist, unless `overwrite`; for songs whose own are free."""
     for number in range(0 if overwrite else count):
-        numbered = target.numbered(number)
-        for path in (numbered.midi, numbered.stems):
+        for path in target.numbered(number)._given:
             if path is not None:
                 _check_free(path)
 

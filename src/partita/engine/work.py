@@ -43,6 +43,7 @@ class SongWork:
         self.latents: torch.Tensor | None = None
         self.cast: tuple[int, ...] | None = None
         self.score: Score | None = None
+        self.sung: protocol.LyricsHeard | None = None
         self.warnings: list[str] = []
         self._steps, self._needed = steps, needed
         self._made: np.ndarray | None = None
@@ -65,6 +66,8 @@ class SongWork:
                 yield event
             case protocol.ScoreReady(score):
                 self.score = score
+            case protocol.LyricsHeard():
+                self.sung = event
             case protocol.Noted(message):
                 self.warnings.append(message)
             case protocol.AudioChunk(samples, start, total):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from partita.errors import ReplayError
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
+from partita.song.scores import ChoiceRecord
 from partita.song.values import Value
 
 RECORD_VERSION = 1
@@ -67,6 +68,7 @@ class Record(Value):
     audio_sha256: str
     loudness: LoudnessRecord
     edit: EditRecord | None = None
+    choice: ChoiceRecord | None = None
     warnings: tuple[str, ...] = ()
 
     @property

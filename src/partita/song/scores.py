@@ -123,8 +123,10 @@ class Scores(Value):
 
 
 def _components(marks: Sequence[Mark]) -> tuple[Component, ...]:
-    by_name = {name: [mark.score for mark in marks if mark.component == name] for name in WEIGHTS}
-    found = {name: sum(scores) / len(scores) for name, scores in by_name.items() if scores}
+    by_name: dict[ComponentName, list[float]] = {
+        name: [mark.score for mark in marks if mark.component == name] for name in WEIGHTS
+    }
+    found: dict[ComponentName, float] = {name: sum(scores) / len(scores) for name, scores in by_name.items() if scores}
     whole = sum(WEIGHTS[name] for name in found)
     return tuple(Component(name=name, score=score, weight=WEIGHTS[name] / whole) for name, score in found.items())
 
