@@ -291,7 +291,12 @@ class Engine:
 
     def _planner(self, card: ModelCard) -> Planner:
         return RulePlanner(
-            complete=card.makes_score, bpm_min=card.bpm_min, bpm_max=card.bpm_max, time_signatures=card.time_signatures
+            complete=card.makes_score,
+            bpm_min=card.bpm_min,
+            bpm_max=card.bpm_max,
+            time_signatures=card.time_signatures,
+            duration_min_s=card.duration.min_s,
+            duration_max_s=card.duration.max_s,
         )
 
     def _renderer_for(self, card: ModelCard) -> Renderer:
@@ -335,7 +340,7 @@ class Engine:
                 self._archive.keep_song(record.audio_sha256, origin, work.latents.numpy(), audio)
             except (AudioError, ResourceError) as error:
                 work.warnings.append(f"The song cannot be edited without a loss: {error}")
-        record = record.model_copy(update={"warnings": (*resolved.warnings, *work.warnings)})
+        record = record.model_copy(update={"warnings": (*resolved.warnings, *plan.notes, *work.warnings)})
         meter.enter(before)
         return Song(
             audio=audio,
