@@ -21,6 +21,7 @@ Form = Callable[[Tensor], nn.Module]
 
 GROUP = 64  # inputs that share a scale in int4: half a bit more a weight
 _DECODED_ROWS = 2  # what oneDNN is told to lay packed weights out for: a guided pair
+_ROWS_AT_ONCE = 512  # of a weight that is being quantised: what is between stays in the processor's cache
 _HALF = 32_639  # the most that a number of two signed bytes holds: 127 * 256 + 127
 
 
@@ -143,11 +144,23 @@ class Int4Linear(nn.Module):
         return (grouped * scale + offset).flatten(-2)
 
 
+def read_bytes(module: nn.Module) -> int:
+    """Bytes of weights that one pass of few rows through every linear layer inside `module` reads."""
+    layers = [one for one in module.modules() if hasattr(one, "read_bytes") or isinstance(one, nn.Linear)]
+    return sum(one.weight.nbytes if isinstance(one, nn.Linear) else int(getattr(one, "read_bytes")) for one in layers)  # noqa: B009
+
+
 def quantise_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weight `[N, K]` -> int8 `[N, K]` in -127..127 and float32 scales `[N]`; their product is the weight to half a
     scale, which is 1/254 of the row's largest."""
-    scale = weight.abs().amax(dim=1).float().div(127).clamp(min=torch.finfo(torch.float32).tiny)
-    return (weight / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8), scale
+    whole = torch.empty_like(weight, dtype=torch.int8)
+    scale = torch.empty(weight.shape[0], device=weight.device)
+    for at in range(0, weight.shape[0], _ROWS_AT_ONCE):
+        some = weight[at : at + _ROWS_AT_ONCE].float()
+        unit = some.abs().amax(dim=1).div_(127).clamp_(min=torch.finfo(torch.float32).tiny)
+        scale[at : at + _ROWS_AT_ONCE] = unit
+        whole[at : at + _ROWS_AT_ONCE] = (some / unit[:, None]).round_()
+    return whole, scale
 
 
 def quantise_int4(weight: Tensor, group: int = GROUP) -> tuple[Tensor, Tensor, Tensor]:
@@ -160,12 +173,18 @@ def quantise_int4(weight: Tensor, group: int = GROUP) -> tuple[Tensor, Tensor, T
         raise ModelError(
             f"int4 shares scales among {group} inputs, and a layer of this model has {weight.shape[1]}; use int8."
         )
+    parts = [_int4_rows(weight[at : at + _ROWS_AT_ONCE], group) for at in range(0, weight.shape[0], _ROWS_AT_ONCE)]
+    whole, scale, offset = (torch.cat(one) for one in zip(*parts, strict=True))
+    return whole, scale, offset
+
+
+def _int4_rows(weight: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
     grouped = weight.float().unflatten(1, (-1, group))
     low, high = grouped.aminmax(dim=-1)
-    scale = ((high - low) / 15).clamp(min=1e-8).to(weight.dtype)
+    scale = ((high - low) / 15).clamp_(min=1e-8).to(weight.dtype)
     offset = (low + 8 * scale.float()).to(weight.dtype)
-    whole = ((grouped - offset.float()[..., None]) / scale.float()[..., None] + 8).round_().clamp_(0, 15)
-    return whole.flatten(1).to(torch.uint8), scale, offset
+    grouped = (grouped - offset.float()[..., None]).div_(scale.float()[..., None]).add_(8).round_().clamp_(0, 15)
+    return grouped.flatten(1).to(torch.uint8), scale, offset
 
 
 def _nibbles(whole: Tensor) -> Tensor:

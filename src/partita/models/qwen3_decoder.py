@@ -116,8 +116,7 @@ class DecoderLayer(nn.Module):
         query, key = asking.split((self.heads, self.kv_heads), dim=-2)
         keys[at.rows, :, at.places] = key
         values[at.rows, :, at.places] = value
-        heard = attend(query, keys[:, :, : at.span].transpose(1, 2), values[:, :, : at.span].transpose(1, 2), at.plan)
-        x = x + self.out(heard)
+        x = x + self.out(_attend(query, keys[:, :, : at.span], values[:, :, : at.span], at.plan))
         gate, up = self.gate_up(self.before_mlp(x)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)
 
@@ -171,6 +170,8 @@ class Qwen3Decoder(nn.Module):
         matter. A token sees the places up to its own.
         """
         x = self.embed_tokens(ids)
+        if ids.shape[1] == 1 and ids.device.type == "cpu" and 2 * span >= cache.capacity:
+            span = cache.capacity  # products of part of a cache copy that part first, products of all of it do not
         places = (start[:, None] + torch.arange(ids.shape[1], device=ids.device)).clamp(max=cache.capacity - 1)
         at = _Places(
             rows=torch.arange(ids.shape[0], device=ids.device)[:, None],
@@ -209,6 +210,28 @@ def last_states(states: Tensor, lengths: Sequence[int]) -> Tensor:
     """States `[B, S, D]` of rows with so many tokens -> the state of each one's last token `[B, D]`."""
     last = torch.tensor(lengths, device=states.device) - 1
     return states[torch.arange(len(lengths), device=states.device), last]
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, plan: Sequence[AttentionBlock]) -> Tensor:
+    """Query `[B, S, N, d]`, keys and values `[B, G, L, d]` -> `[B, S, N * d]`.
+
+    A single token's query heads are taken as so many queries of the key head that they share. On a CPU the keys are
+    then the left of a product, which reads them where they lie: with two rows and 430 places out of memory this takes
+    0.3 ms, `scaled_dot_product_attention` 0.5 ms, and `attend`, whose product copies the keys, 0.7 ms.
+    """
+    if query.shape[1] > 1:
+        return attend(query, keys.transpose(1, 2), values.transpose(1, 2), plan)
+    shape, mask = keys.shape[:2], plan[0].mask
+    folded = query.view(*shape, -1, query.shape[-1])
+    mask = None if mask is None else mask[:, None]
+    if query.device.type != "cpu" or torch.compiler.is_compiling():
+        heard = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask)
+    else:
+        scores = torch.bmm(keys.flatten(0, 1), folded.flatten(0, 1).transpose(1, 2)).transpose(1, 2)
+        scores = scores.unflatten(0, shape).mul(query.shape[-1] ** -0.5)
+        weights = (scores if mask is None else scores + mask).softmax(dim=-1)
+        heard = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
+    return heard.reshape(query.shape[0], 1, -1)
 
 
 def _plan(places: Tensor, span: int, like: Tensor) -> Sequence[AttentionBlock]:
