@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "extract": "Take one track out of it.",
     },
     "Files and models": {
+        "score": "How good a song of ours is, and when its lines are sung.",
         "probe": "Measure any audio file: tempo, key, loudness, defects.",
         "adapters": "List adapters by their metadata.",
         "models": "What models are here, and what could be fetched.",

@@ -22,6 +22,8 @@ _WORDS = {
     "sample": "composing",
     "decode": "decoding",
     "play": "playing",
+    "lyrics": "following the lyrics",
+    "judge": "listening to all of them",
     "master": "mastering",
 }
 

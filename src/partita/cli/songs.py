@@ -17,13 +17,17 @@ import click
 
 from partita.cli.common import json_flag, machine_flags, make_engine
 from partita.cli.flags import format_of
-from partita.errors import SaveError
+from partita.errors import RequestError, SaveError
 from partita.settings import Settings
 
 if TYPE_CHECKING:
+    from partita.cli.progress import ProgressView
     from partita.engine.engine import Engine
+    from partita.engine.song import Song
+    from partita.engine.targets import Target
     from partita.song.request import SongRequest
     from partita.song.resolve import ResolvedRequest
+    from partita.song.scores import Candidate
 
 _FOLDER = Path("songs")
 _NAME_CHARACTERS = 48  # what `caption_name` keeps
@@ -134,54 +138,122 @@ def _resolve_before_work(request: SongRequest, settings: Settings, delivery: Del
     from partita.engine.targets import Target, check_beside, check_target
 
     resolved = resolve_request(request, settings)
-    count = len(resolved.seeds)
+    count = len(resolved.groups)
+    beside = (delivery.midi, delivery.stems, delivery.lrc, delivery.vtt)
+    if delivery.keep_all and resolved.best_of == 1:
+        raise RequestError(
+            "--keep-all keeps the songs that are not the best, and best_of is 1: say --best-of N, or use --count.",
+            field="best_of",
+            value=1,
+        )
     if delivery.output is not None:
-        target = Target(delivery.output, delivery.midi, delivery.stems)
+        target = Target(delivery.output, *beside)
         check_target(target, resolved.output, count, delivery.overwrite)
+        if delivery.keep_all:
+            for seed in () if delivery.overwrite else resolved.seeds:
+                check_target(target.renamed(f"-seed-{seed}"), resolved.output, 1, overwrite=False)
     else:
-        check_beside(Target(_FOLDER, delivery.midi, delivery.stems), count, delivery.overwrite)
+        check_beside(Target(_FOLDER, *beside), count, delivery.overwrite)
     return resolved
 
 
 def _make_each(engine: Engine, resolved: ResolvedRequest, delivery: Delivery, name: str | None) -> list[dict[str, Any]]:
     from partita.cli.progress import ProgressView
-    from partita.cli.summary import print_summary, song_json
-    from partita.engine.events import Finished
-    from partita.engine.meter import StageMeter
-    from partita.engine.save import save
-    from partita.engine.targets import song_target
 
-    told: dict[int, dict[str, Any]] = {}
-    failed: list[SaveError] = []
-    singles = [resolved.one(seed) for seed in resolved.seeds]
-    with (
-        ProgressView(quiet=delivery.as_json) as view,
-        closing(engine.run_many(singles)) as events,
-    ):
+    with ProgressView(quiet=delivery.as_json) as view:
+        desk = _Desk(engine, delivery, view, name)
+        if resolved.best_of > 1:
+            for number, seeds in enumerate(resolved.groups):
+                _make_best(engine, [resolved.one(seed) for seed in seeds], number, desk)
+        else:
+            _make_all(engine, [resolved.one(seed) for seed in resolved.seeds], desk)
+    return desk.told()
+
+
+def _make_all(engine: Engine, singles: list[ResolvedRequest], desk: _Desk) -> None:
+    from partita.engine.events import Finished
+
+    with closing(engine.run_many(singles)) as events:
         for number, event in events:
-            view(event)
-            if not isinstance(event, Finished):
-                continue
-            single = singles[number]
-            target = song_target(
-                single, single.seeds[0], number, _FOLDER, delivery.output, delivery.midi, delivery.stems, name=name
+            desk.view(event)
+            if isinstance(event, Finished):
+                desk.deliver(event.song, number)
+
+
+def _make_best(engine: Engine, singles: list[ResolvedRequest], number: int, desk: _Desk) -> None:
+    """Song `number`: the best of these."""
+    from partita.engine.events import Chosen, Finished
+
+    made: list[Song] = []
+    with closing(engine.run_best(singles)) as events:
+        for event in events:
+            desk.view(event)
+            if isinstance(event, Finished) and desk.keep_all:
+                made.append(event.song)
+            elif isinstance(event, Chosen):
+                desk.deliver(event.song, number, scores=event.ranked)
+                for song in made:
+                    if song.record.seed != event.song.record.seed:
+                        desk.deliver(song, number, beside_best=True)
+
+
+class _Desk:
+    """Saves songs and tells of them. A song that cannot be saved where it is wanted does not keep others back."""
+
+    def __init__(self, engine: Engine, delivery: Delivery, view: ProgressView, name: str | None) -> None:
+        self.view, self.keep_all = view, delivery.keep_all
+        self._engine, self._delivery, self._name = engine, delivery, name
+        self._told: dict[int, dict[str, Any]] = {}
+        self._failed: list[SaveError] = []
+
+    def deliver(
+        self, song: Song, number: int, *, scores: tuple[Candidate, ...] = (), beside_best: bool = False
+    ) -> None:
+        """Save song `number`, or one that is not the best beside it, and tell of it."""
+        from partita.cli.summary import print_summary, song_json
+        from partita.engine.meter import StageMeter
+        from partita.engine.save import save
+
+        meter = StageMeter()
+        meter.enter("write")
+        try:
+            saved = save(song, self._target(song, number, beside_best), self._engine.settings)
+        except SaveError as error:  # the song is kept elsewhere, and the others are still to come
+            self._failed.append(error)
+            return
+        finally:
+            meter.enter(None)
+        if not self._delivery.as_json:
+            with self.view.aside():
+                print_summary(song, saved, meter.costs())
+            return
+        told = song_json(song, saved, meter.costs())
+        if beside_best:
+            self._told.setdefault(number, {}).setdefault("kept", []).append(told)
+        else:
+            self._told[number] = told | (
+                {"candidates": [one.model_dump(mode="json") for one in scores]} if scores else {}
             )
-            meter = StageMeter()
-            meter.enter("write")
-            try:
-                saved = save(event.song, target, engine.settings)
-            except SaveError as error:  # the song is kept elsewhere, and the others are still to come
-                failed.append(error)
-                continue
-            finally:
-                meter.enter(None)
-            if delivery.as_json:
-                told[number] = song_json(event.song, saved, meter.costs())
-            else:
-                with view.aside():
-                    print_summary(event.song, saved, meter.costs())
-    for further in failed[1:]:
-        failed[0].add_note(str(further))
-    if failed:
-        raise failed[0]
-    return [told[number] for number in sorted(told)]
+
+    def told(self) -> list[dict[str, Any]]:
+        """What is told of all songs as JSON, in order. Raises SaveError where one is not where it was wanted."""
+        for further in self._failed[1:]:
+            self._failed[0].add_note(str(further))
+        if self._failed:
+            raise self._failed[0]
+        return [self._told[number] for number in sorted(self._told)]
+
+    def _target(self, song: Song, number: int, beside_best: bool) -> Target:
+        from partita.engine.targets import Target, song_target
+
+        given, request, seed = self._delivery, song.record.request, song.record.seed
+        if beside_best and given.output is not None:
+            own = Target(given.output, given.midi, given.stems, given.lrc, given.vtt)
+            return own.renamed(f"-seed-{seed}")
+        return song_target(
+            *(request, seed, 0 if beside_best else number, _FOLDER, given.output),
+            *((None, None) if beside_best else (given.midi, given.stems)),
+            lrc=None if beside_best else given.lrc,
+            vtt=None if beside_best else given.vtt,
+            name=self._name,
+        )

@@ -38,9 +38,21 @@ def print_summary(song: Song, saved: Saved, write: tuple[StageCost, ...] = ()) -
         click.echo(line)
     for line in meter_lines(measure(song.audio, song.sample_rate_hz)):
         click.echo(line)
+    for line in choice_lines(song.record):
+        click.echo(line)
     for path in saved.paths()[1:]:
         click.echo(f"also: {path}")
     click.echo(f"song: {saved.audio}")
+
+
+def choice_lines(record: Record) -> list[str]:
+    """Why the song was chosen, and how the others did; empty where it is the only one."""
+    if record.choice is None:
+        return []
+    others = [
+        f"            seed {one.seed}: {one.overall:.3f}  {'; '.join(one.said)}" for one in record.choice.candidates
+    ]
+    return [f"chosen      {record.choice.reason}", *others]
 
 
 def edit_lines(record: Record) -> list[str]:

@@ -170,6 +170,24 @@ class Archive:
                 value=facts.sha256,
             )
 
+    def song_in(self, path: Path, *, tell: Callable[[str], None] = _say_nothing) -> tuple[Record, np.ndarray, bool]:
+        """The record that a sound file carries, its samples `[N, 2]` at 48 kHz, and whether these are still the song
+        and its latents are kept; `tell` gets a sentence where not.
+
+        Raises AudioError where the file cannot be read, ReplayError where it carries no record.
+        """
+        audio = read(path)
+        samples = resample(to_stereo(audio.samples), audio.sample_rate_hz, SAMPLE_RATE_HZ)
+        record = _record_of(path, tell)
+        if record is None:
+            raise ReplayError(f"{path} carries no record: it was not made by Partita, or its tags were removed.")
+        unaltered = self._recognise(path, samples, tell) is not None
+        return record, samples[: record.frames], unaltered
+
+    def latents_of(self, audio_sha256: str) -> np.ndarray | None:
+        """Latents float32 `[T, 64]` of the song whose samples have this hash, where they are kept."""
+        return self._song(audio_sha256).latents if self._song_path(audio_sha256).exists() else None
+
     def _find(self, sha256: str, field: str) -> SourceFacts:
         path = self._audio_path(sha256)
         if path.exists():

@@ -151,7 +151,7 @@ def check_target(target: Target, output: ResolvedOutput, count: int, overwrite: 
         )
     for number in range(0 if overwrite else count):
         for path in target.numbered(number).paths(output):
-            _check_free(path)
+            check_free(path)
 
 
 def check_beside(target: Target, count: int, overwrite: bool) -> None:
@@ -159,11 +159,11 @@ def check_beside(target: Target, count: int, overwrite: bool) -> None:
     for number in range(0 if overwrite else count):
         for path in target.numbered(number)._given:
             if path is not None:
-                _check_free(path)
+                check_free(path)
 
 
-def _check_free(path: Path) -> None:
-    """A folder counts as taken where it holds anything."""
+def check_free(path: Path) -> None:
+    """Raises RequestError where there is something. A folder counts as taken where it holds anything."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise RequestError(
             f"output {path} exists: choose another name, or say --overwrite.", field="output", value=str(path)
