@@ -23,19 +23,24 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class StageBegan:
-    """A stage of the work begins: load, text, conditions, sample, lyrics, decode, play, master, judge."""
+    """A stage of the work begins: plan, load, text, conditions, sample, lyrics, decode, play, master, judge."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Step `index` (from 1) of `count` in `stage`. `seconds_left` is of this stage, judged by its own steps."""
+    """Step `index` (from 1) of `count` in `stage`. `seconds_left` is of this stage, judged by its own steps.
+
+    Steps of the stage `plan` are tokens, written at `tokens_per_s`; how many there will be may not be settled, and then
+    `count` and `seconds_left` are none.
+    """
 
     stage: str
     index: int
-    count: int
-    seconds_left: float
+    count: int | None
+    seconds_left: float | None
+    tokens_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def open_planner(
 class PlannerLoader:
     """Reads the parts of one located planner for one runtime. Holds headers and the configuration, no tensors."""
 
-    part_names = PART_NAMES
+    part_names: tuple[str, ...] = PART_NAMES
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from partita.planner.lm.constraint import CodeColumns, GrammarConstraint
 from partita.planner.lm.decode import Continuation, Event, Written, decode
 from partita.planner.lm.fields import CODES_PER_SECOND, DURATION_MAX_S, Field, given_values
 from partita.planner.lm.grammar import CAPTION_MAX_TOKENS
+from partita.planner.lm.judge import judge_codes
 from partita.planner.lm.lengths import CONTEXT_MARGIN, CONTEXT_TOKENS, answer_tokens, check_fits
 from partita.planner.lm.masks import Masks
 from partita.planner.lm.operations import codes_rules, create_rules, format_rules, metadata_rules, understand_rules
@@ -28,10 +29,12 @@ from partita.planner.lm.original_grammar import grammar_of
 from partita.planner.lm.parse import Answer, degenerate, parse
 from partita.planner.lm.prompts import CURRENT, INSTRUMENTAL, NO_INPUT, Layout, Prompts, thought
 from partita.planner.lm.sampling import Sampling
+from partita.planner.lm.scores import ConditionScores
 from partita.planner.lm.states import Rules
 from partita.planner.lm.steps import Speed
 from partita.planner.lm.tables import Tables
-from partita.planner.lm.vocabulary import PlannerVocabulary, code_token
+from partita.planner.lm.vocabulary import code_token
+from partita.song.plan import Plan
 
 ROWS_AT_ONCE = 8
 """The most continuations that are written side by side, as in the original: each guided pair of ten minutes holds
@@ -115,24 +118,28 @@ class _Work:
 
 
 class LanguagePlanner:
-    """A planner's network and vocabulary, held ready. Heads, masks and tables are made when they are first needed.
+    """A planner's network and its vocabulary's tables. Heads and masks are made when they are first needed.
 
-    `code_form` is what becomes of the weights of the output heads. Raises ModelError where network and vocabulary are
+    `head_form` is what becomes of the weights of the output heads. Raises ModelError where network and vocabulary are
     not of one checkpoint.
     """
 
     def __init__(
         self,
         decoder: Qwen3Decoder,
-        vocabulary: PlannerVocabulary,
+        tables: Tables,
         *,
         head_form: Form = plain,
         speed: Speed | None = None,
     ) -> None:
-        self.vocabulary, self._decoder, self._form, self._speed = vocabulary, decoder, head_form, speed
-        self._tables = Tables(vocabulary)
+        self.vocabulary = vocabulary = tables.vocabulary
+        self._decoder, self._tables, self._form, self._speed = decoder, tables, head_form, speed
         self._masks = Masks(self._tables, decoder.config.vocab_size, decoder.like.device)
         self._chat = chat_of(vocabulary.chat_template)
+
+    def judge(self, plan: Plan, codes: Sequence[int]) -> ConditionScores:
+        """How well codes fit the caption, lyrics and metadata of a plan. Raises RequestError where it says nothing."""
+        return judge_codes(plan, codes, self._decoder, self._word_head, self.vocabulary)
 
     def songs(self, wish: Wish, seeds: Sequence[int], how: How) -> Generator[Event, None, list[SongAnswer]]:
         """Plan one song for each seed. Metadata of all are written from one reading of the prompt, each by its own

@@ -19,7 +19,13 @@ from partita.song.planning import Description, PlannedBy, PlannerOptions
 from partita.song.resolve import ResolvedRequest
 from partita.text.languages import UNKNOWN
 
-_FIELDS = {"bpm": Field.BPM, "duration_s": Field.DURATION, "key": Field.KEYSCALE, "time_signature": Field.TIMESIGNATURE}
+_FIELDS = {
+    "bpm": Field.BPM,
+    "duration_s": Field.DURATION,
+    "key": Field.KEYSCALE,
+    "language": Field.LANGUAGE,
+    "time_signature": Field.TIMESIGNATURE,
+}
 
 
 def sampling_of(options: PlannerOptions, *, original: bool = False) -> Sampling:
@@ -35,11 +41,15 @@ def sampling_of(options: PlannerOptions, *, original: bool = False) -> Sampling:
 
 def wish_of(resolved: ResolvedRequest) -> Wish:
     """What the planner is asked, with what the user settled. The original does not tell it the language."""
-    given: dict[str, Any] = {field.value: getattr(resolved, name) for name, field in _FIELDS.items()}
-    if resolved.language != UNKNOWN and not resolved.parity:
-        given[Field.LANGUAGE.value] = resolved.language
-    settled = {name: value for name, value in given.items() if value is not None}
-    return Wish(caption=resolved.caption, lyrics=resolved.lyrics, given=settled, duration_max_s=DURATION_MAX_S)
+    given = given_fields({name: getattr(resolved, name) for name in _FIELDS})
+    if resolved.parity or resolved.language == UNKNOWN:
+        given.pop(Field.LANGUAGE.value)
+    return Wish(caption=resolved.caption, lyrics=resolved.lyrics, given=given, duration_max_s=DURATION_MAX_S)
+
+
+def given_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values under the names of a request, those that are none left out, under the planner's names."""
+    return {_FIELDS[name].value: value for name, value in values.items() if value is not None}
 
 
 def how_of(resolved: ResolvedRequest) -> How:
