@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Protocol, cast
@@ -22,11 +22,14 @@ from partita.engine.adapters import AdaptedParts, AdapterShelf
 from partita.engine.archive import Archive
 from partita.engine.batch import passes_of
 from partita.engine.edit import join, needed_ranges
-from partita.engine.events import Event, Finished, LatentsReady, Planned, StageBegan
+from partita.engine.events import Chosen, Event, Finished, LatentsReady, Planned, StageBegan
+from partita.engine.hearing import codes_of, hearing_model
 from partita.engine.intake import resolve_request
+from partita.engine.judge import Judge
 from partita.engine.meter import StageMeter
+from partita.engine.planning import DESCRIBING, OpenPlanner, PlannerRoom, result_of, without_places
 from partita.engine.replay import check_machine, check_sources
-from partita.engine.song import Song
+from partita.engine.song import Song, StageCost
 from partita.engine.store import ModelStore
 from partita.engine.work import SongWork, StepCount
 from partita.engine.workshop import Workshop
@@ -39,10 +42,13 @@ from partita.score.types import Score
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan, Planner
+from partita.song.planning import Description, PlannerOptions
 from partita.song.record import Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest
+from partita.song.scores import Scores
 from partita.song.source import AudioRef, SongOrigin
+from partita.text.subtitles import TimedLine
 from partita.weights.catalog import card as find_card
 from partita.weights.loaders import Loader, loader_for
 
@@ -62,8 +68,8 @@ class CancelFlag(Protocol):
 class Engine:
     """Makes songs. Loaded networks stay with the engine, so one engine serves many requests.
 
-    `checkpoint_dir` is a folder of published files that takes precedence over the cache. `renderer` and `loader` stand
-    in for the real ones in tests.
+    `checkpoint_dir` is a folder of published files that takes precedence over the cache. `renderer` and the loaders
+    stand in for the real ones in tests.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Engine:
         checkpoint_dir: Path | None = None,
         renderer: Renderer | None = None,
         loader: Callable[[ModelCard], Loader] | None = None,
+        planner_loader: OpenPlanner | None = None,
     ) -> None:
         self.settings = settings or Settings.load()
         self.runtime = runtime or Runtime.detect()
@@ -84,6 +91,10 @@ class Engine:
         self._workshop = Workshop(self.settings.work)
         self._archive = Archive(self.settings.archive)
         self._shelf = AdapterShelf(self.settings.adapters)
+        self.planners = PlannerRoom(
+            self.store, self.runtime, self.settings, self._checkpoint_dir, open_loader=planner_loader
+        )
+        self._judge = Judge(self, self._archive, self.planners, self.runtime)
 
     def resolve(self, request: SongRequest) -> ResolvedRequest:
         """The request with its files taken in and every default filled in.
@@ -114,6 +125,8 @@ class Engine:
         cancel: CancelFlag | None = None,
     ) -> Song:
         """Make one song. Raises the errors of `partita.errors`; Cancelled within one step of `cancel` being set."""
+        if request.best_of > 1 and request.count == 1:
+            return self.generate_many([request], on_progress=on_progress, cancel=cancel)[0]
         return _last_song(self.stream(request, cancel=cancel), on_progress)
 
     def generate_many(
@@ -125,28 +138,173 @@ class Engine:
     ) -> list[Song]:
         """Make every song of every request, `count` of each, in order. All are resolved before the first is made.
 
-        Songs of like shape are made in one pass; see `run_many`.
+        Songs of like shape are made in one pass; see `run_many`. Of a request with `best_of` see `run_best`.
         """
-        singles = [resolved.one(seed) for resolved in map(self.resolve, requests) for seed in resolved.seeds]
+        groups = [
+            [resolved.one(seed) for seed in seeds]
+            for resolved in map(self.resolve, requests)
+            for seeds in resolved.groups
+        ]
+        plain = [index for index, group in enumerate(groups) if len(group) == 1]
         songs: dict[int, Song] = {}
-        with closing(self.run_many(singles, cancel=cancel)) as events:
-            for index, event in events:
-                if on_progress is not None:
-                    on_progress(event)
+
+        def hear(event: Event) -> None:
+            if on_progress is not None:
+                on_progress(event)
+
+        with closing(self.run_many([groups[index][0] for index in plain], cancel=cancel)) as events:
+            for place, event in events:
+                hear(event)
                 if isinstance(event, Finished):
-                    songs[index] = event.song
-        return [songs[index] for index in range(len(singles))]
+                    songs[plain[place]] = event.song
+        for index, group in enumerate(groups):
+            if len(group) > 1:
+                with closing(self.run_best(group, cancel=cancel)) as told:
+                    for event in told:
+                        hear(event)
+                        if isinstance(event, Chosen):
+                            songs[index] = event.song
+        return [songs[index] for index in range(len(groups))]
 
     def stream(self, request: SongRequest, *, cancel: CancelFlag | None = None) -> Iterator[Event]:
         """The events of making one song, the last of them Finished. Closing the iterator stops the work."""
         resolved = self.resolve(request)
         if len(resolved.seeds) != 1:
+            field = "count" if request.count > 1 else "best_of"
             raise RequestError(
-                f"count is {request.count}, and this makes one song: use generate_many.",
-                field="count",
-                value=request.count,
+                f"{field} is {getattr(request, field)}, and this makes one song: use generate_many.",
+                field=field,
+                value=getattr(request, field),
             )
         return self.run(resolved, cancel=cancel)
+
+    def score(self, what: Song | Record | Path) -> Scores:
+        """How good a song is: by the meters, by how its lyrics are sung, and by a planner where one is here.
+
+        A song may be named by its file, or by its record alone, where its latents are kept on this machine. What cannot
+        be judged is left out and noted. Raises ReplayError for a file without a record, AudioError for one that is no
+        sound, ModelError where the song's model is not here.
+        """
+        return self._judge.scores(self._judge.piece(what))
+
+    def align(self, what: Song | Record | Path) -> tuple[TimedLine, ...]:
+        """When each line of a song is sung, by the attention of the transformer that made it; see `score`.
+
+        Raises RequestError for a song without lyrics, of a model that does not sing, or whose latents are gone.
+        """
+        return self._judge.lyrics(self._judge.piece(what)).lines
+
+    def run_best(self, resolved: Sequence[ResolvedRequest], *, cancel: CancelFlag | None = None) -> Generator[Event]:
+        """The events of making several songs of a single seed each, and last Chosen with the best of them.
+
+        Each song is Finished before; those that are not the best are not kept here, and all of them are in memory until
+        one is chosen.
+        """
+        songs: dict[int, Song] = {}
+        with closing(self.run_many(resolved, cancel=cancel, follow=True)) as events:
+            for place, event in events:
+                yield event
+                if isinstance(event, Finished):
+                    songs[place] = event.song
+        yield StageBegan("judge")
+        best, order = self._judge.choose([songs[place] for place in sorted(songs)], check=lambda: _check_cancel(cancel))
+        yield Chosen(best, tuple(order))
+
+    def plan(
+        self,
+        request: SongRequest,
+        *,
+        on_progress: Callable[[Event], None] | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> list[Plan]:
+        """What would be played: the plan of every song of the request. A request that is given one follows it."""
+        resolved = self.resolve(request)
+        torch.set_num_threads(self.runtime.threads.value)
+        singles = [resolved.one(seed) for seed in resolved.seeds]
+        return result_of(without_places(self._plans(singles, StageMeter(), cancel)), on_progress)
+
+    def write(
+        self,
+        wish: str,
+        *,
+        language: str | None = None,
+        instrumental: bool = False,
+        planner: PlannerOptions = PlannerOptions(),  # noqa: B008  (a frozen value)
+        seed: int | None = None,
+        parity: bool = False,
+        on_progress: Callable[[Event], None] | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Description:
+        """A whole song in words, caption, lyrics and metadata, from a wish. `planner`'s mode does not matter.
+
+        Raises RequestError for an empty wish or an unknown language, ModelError without a planner, PlannerError.
+        """
+        torch.set_num_threads(self.runtime.threads.value)
+        options = {"language": language, "instrumental": instrumental, "original": parity, "cancel": cancel}
+        return result_of(self.planners.write(wish, planner, seed, **options), on_progress)
+
+    def format(
+        self,
+        caption: str,
+        lyrics: str = "",
+        *,
+        bpm: int | None = None,
+        duration_s: float | None = None,
+        key: str | None = None,
+        time_signature: str | None = None,
+        language: str | None = None,
+        planner: PlannerOptions = PlannerOptions(),  # noqa: B008
+        seed: int | None = None,
+        parity: bool = False,
+        on_progress: Callable[[Event], None] | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Description:
+        """Caption and lyrics in a planner's own words, which song models read best; what is given besides stays.
+
+        Raises as `write` does, and RequestError for a value that a planner cannot write.
+        """
+        torch.set_num_threads(self.runtime.threads.value)
+        given = {"bpm": bpm, "duration_s": duration_s, "key": key, "time_signature": time_signature}
+        run = self.planners.format(
+            caption, lyrics, given | {"language": language}, planner, seed, original=parity, cancel=cancel
+        )
+        return result_of(run, on_progress)
+
+    def describe(
+        self,
+        audio: AudioRef | Path | str | Sequence[int],
+        *,
+        model: str | None = None,
+        planner: PlannerOptions = DESCRIBING,
+        seed: int | None = None,
+        parity: bool = False,
+        on_progress: Callable[[Event], None] | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> Description:
+        """Audio, or semantic codes, in words. Audio is heard through the codec of `model`, an ACE-Step 1.5 model; by
+        default the setting's, else the first of them that is on this machine.
+
+        Raises RequestError for audio too long to be read, AudioError for what is none, ModelError, PlannerError.
+        """
+        torch.set_num_threads(self.runtime.threads.value)
+        self.planners.find(planner)  # a planner that is not here is told before the audio is read
+        if isinstance(audio, (AudioRef, Path, str)):
+            ref = audio if isinstance(audio, AudioRef) else AudioRef(path=str(audio))
+            codes = result_of(self._heard(ref, model, cancel), on_progress)
+        else:
+            codes = audio
+        return result_of(self.planners.describe(codes, planner, seed, original=parity, cancel=cancel), on_progress)
+
+    def _heard(
+        self, ref: AudioRef, model: str | None, cancel: CancelFlag | None
+    ) -> Generator[Event, None, tuple[int, ...]]:
+        """The semantic codes of audio."""
+        card = hearing_model(model, self.settings, self._checkpoint_dir)
+        facts = self._archive.take(ref, "audio")
+        source = self._archive.data(facts, card.family)
+        parts = self.store.parts(self._open(card), StageMeter())
+        yield StageBegan("source")
+        return codes_of(source, parts, self.runtime, check=lambda: _check_cancel(cancel))
 
     def replay(
         self,
@@ -162,7 +320,8 @@ class Engine:
         weights = _weights(self._open(find_card(record.request.model)), record.request)
         if weights != record.weights:
             raise ReplayError(f"The weights differ: the song was made with {record.weights}, here are {weights}.")
-        return _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
+        song = _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
+        return replace(song, record=song.record.model_copy(update={"choice": record.choice}))
 
     def run(
         self, resolved: ResolvedRequest, *, plan: Plan | None = None, cancel: CancelFlag | None = None
@@ -178,34 +337,55 @@ class Engine:
         *,
         plans: Sequence[Plan] | None = None,
         cancel: CancelFlag | None = None,
+        follow: bool = False,
     ) -> Generator[tuple[int, Event]]:
         """The events of several resolved songs, each of a single seed, with the place in `resolved` of their song.
 
         Songs of like shape (model, adapters, kind of task, sampling, length, parity) are rendered in one pass, stage by
         stage, so that each network is loaded once for all of them; a song is Finished as soon as its audio is whole.
         Seconds and peak memory of a song are those of its pass so far. Where one fails, those before it have been
-        handed out. Raises the errors of `partita.errors`; Cancelled within one step of `cancel` being set.
+        handed out. Lyrics are timed where the output needs it, and wherever there are some with `follow`. Raises the
+        errors of `partita.errors`; Cancelled within one step of `cancel` being set.
         """
         for one in resolved:
             if len(one.seeds) != 1:
                 raise RequestError(f"A run makes one song a request, and {len(one.seeds)} seeds were given: use `one`.")
         torch.set_num_threads(self.runtime.threads.value)
-        for places in passes_of(resolved):
-            songs = [_Pending(place, resolved[place], None if plans is None else plans[place]) for place in places]
-            yield from self._pass(songs, cancel)
+        meter = StageMeter()
+        if plans is None:
+            plans = yield from self._plans(resolved, meter, cancel)
+        for places in passes_of(resolved, plans):
+            songs = [_Pending(place, resolved[place], plans[place], meter.costs()) for place in places]
+            yield from self._pass(songs, cancel, follow)
 
-    def _pass(self, songs: list[_Pending], cancel: CancelFlag | None) -> Generator[tuple[int, Event]]:
+    def _plans(
+        self, resolved: Sequence[ResolvedRequest], meter: StageMeter, cancel: CancelFlag | None
+    ) -> Generator[tuple[int, Event], None, list[Plan]]:
+        """A plan for each song: the one that was given, or that of the rules, with what a language model wrote where it
+        was asked. All are made before the first song is rendered: a planner is loaded once, and let go of."""
+        meter.enter("plan")
+        made = {place: one.plan or self._by_rules(one) for place, one in enumerate(resolved)}
+        asked = {place: one for place, one in enumerate(resolved) if one.plan is None and one.planner.mode != "off"}
+        if asked:
+            made |= yield from self.planners.plan(asked, made, meter, cancel)
+        meter.enter(None)
+        return [made[place] for place in range(len(resolved))]
+
+    def _by_rules(self, one: ResolvedRequest) -> Plan:
+        (seed,) = one.seeds
+        return self._planner(find_card(one.model)).plan(one, seed)
+
+    def _pass(self, songs: list[_Pending], cancel: CancelFlag | None, follow: bool) -> Generator[tuple[int, Event]]:
         card = find_card(songs[0].resolved.model)
         meter = StageMeter()
-        meter.enter("plan")
-        planner = self._planner(card)
         for song in songs:
-            song.plan = song.plan or planner.plan(song.resolved, song.seed)
             yield song.place, Planned(song.resolved, song.plan)
         loader = self._open(card)
         renderer = self._renderer_for(card)
         steps = StepCount(meter)
         jobs = [self._begin(song, loader, card, steps, renderer.sample_rate_hz) for song in songs]
+        if card.sings:
+            jobs = [replace(job, follow=_has_lines(job.resolved, follow)) for job in jobs]
         heard = renderer.render(jobs, self._parts(loader, meter, songs[0].resolved), self.runtime)
         unfinished = dict(enumerate(songs))
         try:
@@ -240,7 +420,6 @@ class Engine:
     ) -> protocol.Job:
         """The renderer's side of a song, with what was taken in for it and the latents of an earlier try."""
         resolved, plan = song.resolved, song.plan
-        assert plan is not None
         song.kept = self._workshop.path(resolved, plan, self._runtime_record(), _weights(loader, resolved))
         song.work = SongWork(steps, sample_rate_hz, needed_ranges(resolved))
         song.source = None if resolved.source is None else self._archive.data(resolved.source, card.family)
@@ -284,6 +463,11 @@ class Engine:
         """Where the adapters of a request lie. Raises ReplayError where one is gone."""
         return [(self._shelf.find_again(adapter.facts), adapter.strength) for adapter in resolved.adapters]
 
+    def lend_song_model(self, record: Record) -> tuple[Renderer, Parts]:
+        """The renderer of the song's model, and its networks with the song's adapters."""
+        card = find_card(record.request.model)
+        return self._renderer_for(card), self._parts(self._open(card), StageMeter(), record.request)
+
     def _open(self, card: ModelCard) -> Loader:
         if self._loader is not None:
             return self._loader(card)
@@ -314,14 +498,13 @@ class Engine:
     def _finish(self, song: _Pending, loader: Loader, meter: StageMeter, before: str | None) -> Song:
         """Join, master, record. What is measured goes on with the stage `before` afterwards."""
         resolved, plan, work, output = song.resolved, song.plan, song.work, song.resolved.output
-        assert plan is not None
         raw, edit = join(resolved, work.audio(), song.source)
         rate = work.sample_rate_hz
         audio, loudness = master(
             raw, rate, mode=output.normalise, target_lufs=output.loudness_lufs, true_peak_db=output.true_peak_db
         )
         record = Record(
-            request=resolved,
+            request=resolved.model_copy(update={"plan": None}),
             plan=plan,
             runtime=self._runtime_record(),
             versions={name: metadata.version(name) for name in VERSIONED},
@@ -350,8 +533,9 @@ class Engine:
             latents=work.latents,
             score=work.score,
             origin=origin,
+            sung=work.sung,
             stems=_stems(work.score, record.gain_db) if output.stems and work.score is not None else {},
-            costs=meter.costs(),
+            costs=(*song.planning, *meter.costs()),
         )
 
     def _runtime_record(self) -> RuntimeRecord:
@@ -368,11 +552,12 @@ class Engine:
 
 @dataclass(slots=True, eq=False)
 class _Pending:
-    """A song of a pass. All but the first two are filled in as the pass goes on."""
+    """A song of a pass, and what planning took. The rest is filled in as the pass goes on."""
 
     place: int
     resolved: ResolvedRequest
-    plan: Plan | None
+    plan: Plan
+    planning: tuple[StageCost, ...]
     kept: Path = field(init=False)
     work: SongWork = field(init=False)
     source: protocol.SourceData | None = None
@@ -391,6 +576,10 @@ def _check_cancel(cancel: CancelFlag | None) -> None:
     """Raises Cancelled where the caller asked to stop."""
     if cancel is not None and cancel.is_set():
         raise Cancelled
+
+
+def _has_lines(resolved: ResolvedRequest, wanted: bool) -> bool:
+    return not resolved.instrumental and (wanted or resolved.output.lrc or resolved.output.vtt)
 
 
 def _weights(loader: Loader, resolved: ResolvedRequest) -> dict[str, str]:
