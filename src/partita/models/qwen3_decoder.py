@@ -85,6 +85,8 @@ class _Places:
     span: int
     positions: Rotary
     plan: Sequence[AttentionBlock]
+    folded_mask: Tensor | None
+    """Of a single token on a CPU: what it may not see, `[B * kv_heads, L, queries that share a key head]`."""
 
 
 class DecoderLayer(nn.Module):
@@ -116,7 +118,7 @@ class DecoderLayer(nn.Module):
         query, key = asking.split((self.heads, self.kv_heads), dim=-2)
         keys[at.rows, :, at.places] = key
         values[at.rows, :, at.places] = value
-        x = x + self.out(_attend(query, keys[:, :, : at.span], values[:, :, : at.span], at.plan))
+        x = x + self.out(_attend(query, keys[:, :, : at.span], values[:, :, : at.span], at))
         gate, up = self.gate_up(self.before_mlp(x)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)
 
@@ -170,15 +172,18 @@ class Qwen3Decoder(nn.Module):
         matter. A token sees the places up to its own.
         """
         x = self.embed_tokens(ids)
-        if ids.shape[1] == 1 and ids.device.type == "cpu" and 2 * span >= cache.capacity:
+        folds = ids.shape[1] == 1 and ids.device.type == "cpu" and not torch.compiler.is_compiling()
+        if folds and 2 * span >= cache.capacity:
             span = cache.capacity  # products of part of a cache copy that part first, products of all of it do not
         places = (start[:, None] + torch.arange(ids.shape[1], device=ids.device)).clamp(max=cache.capacity - 1)
+        plan, heads = _plan(places, span, x), self.config.num_key_value_heads
         at = _Places(
             rows=torch.arange(ids.shape[0], device=ids.device)[:, None],
             places=places,
             span=span,
             positions=Rotary(cache.table.cos[places], cache.table.sin[places]),
-            plan=_plan(places, span, x),
+            plan=plan,
+            folded_mask=_folded(plan[0].mask, heads, self.config.num_attention_heads // heads) if folds else None,
         )
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             x = layer(x, at, keys, values)
@@ -212,7 +217,7 @@ def last_states(states: Tensor, lengths: Sequence[int]) -> Tensor:
     return states[torch.arange(len(lengths), device=states.device), last]
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, plan: Sequence[AttentionBlock]) -> Tensor:
+def _attend(query: Tensor, keys: Tensor, values: Tensor, at: _Places) -> Tensor:
     """Query `[B, S, N, d]`, keys and values `[B, G, L, d]` -> `[B, S, N * d]`.
 
     A single token's query heads are taken as so many queries of the key head that they share. On a CPU the keys are
@@ -220,18 +225,24 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, plan: Sequence[Attentio
     0.3 ms, `scaled_dot_product_attention` 0.5 ms, and `attend`, whose product copies the keys, 0.7 ms.
     """
     if query.shape[1] > 1:
-        return attend(query, keys.transpose(1, 2), values.transpose(1, 2), plan)
-    shape, mask = keys.shape[:2], plan[0].mask
-    folded = query.view(*shape, -1, query.shape[-1])
-    mask = None if mask is None else mask[:, None]
-    if query.device.type != "cpu" or torch.compiler.is_compiling():
+        return attend(query, keys.transpose(1, 2), values.transpose(1, 2), at.plan)
+    folded = query.view(query.shape[0], keys.shape[1], -1, query.shape[-1])
+    if at.folded_mask is None:
+        mask = at.plan[0].mask
+        mask = None if mask is None else mask[:, None]
         heard = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask)
     else:
-        scores = torch.bmm(keys.flatten(0, 1), folded.flatten(0, 1).transpose(1, 2)).transpose(1, 2)
-        scores = scores.unflatten(0, shape).mul(query.shape[-1] ** -0.5)
-        weights = (scores if mask is None else scores + mask).softmax(dim=-1)
-        heard = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
+        shared = folded.flatten(0, 1)
+        scores = torch.baddbmm(
+            at.folded_mask, keys.flatten(0, 1), shared.transpose(1, 2), alpha=query.shape[-1] ** -0.5
+        )
+        heard = torch.bmm(scores.transpose(1, 2).softmax(dim=-1), values.flatten(0, 1))
     return heard.reshape(query.shape[0], 1, -1)
+
+
+def _folded(mask: Tensor | None, kv_heads: int, sharing: int) -> Tensor | None:
+    """A mask `[B, 1, L]` -> `[B * kv_heads, L, sharing]`."""
+    return None if mask is None else mask.mT.repeat_interleave(kv_heads, dim=0).repeat(1, 1, sharing)
 
 
 def _plan(places: Tensor, span: int, like: Tensor) -> Sequence[AttentionBlock]:
