@@ -1,11 +1,12 @@
 """Command-line flags made from the request and task types, so that they cannot differ.
 
-Every field of SongRequest, of its groups `sampling` and `output`, and of a task becomes a flag of its name without the
-unit: `duration_s` is `--duration`. What takes another form on a command line is listed below.
+Every field of SongRequest, of its groups `sampling`, `output` and `planner`, and of a task becomes a flag of its name
+without the unit: `duration_s` is `--duration`. What takes another form on a command line is listed below.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import types
@@ -19,16 +20,18 @@ from pydantic.fields import FieldInfo
 
 from partita.audio.formats import SUFFIX
 from partita.errors import RequestError
+from partita.song.plan import Plan
+from partita.song.planning import PlannerOptions
 from partita.song.request import Output, Sampling, SongRequest
 from partita.song.source import AudioRef
 from partita.song.task import Task, TextToMusic
 from partita.song.values import Asked
 
 _UNITS = ("_s", "_lufs", "_db", "_kbps")
-_GROUPS: dict[str, type[BaseModel]] = {"sampling": Sampling, "output": Output}
-# The caption is an argument; lyrics come from a file; the task is the verb; midi, stems, lrc and vtt take a path;
-# references and adapters are given one by one.
-_OTHERWISE = ("caption", "lyrics", "task", "references", "adapters", "midi", "stems", "lrc", "vtt")
+_GROUPS: dict[str, type[BaseModel]] = {"planner": PlannerOptions, "sampling": Sampling, "output": Output}
+# The caption is an argument; lyrics and a plan come from a file; the task is the verb; midi, stems, lrc and vtt take a
+# path; references and adapters are given one by one.
+_OTHERWISE = ("caption", "lyrics", "plan", "task", "references", "adapters", "midi", "stems", "lrc", "vtt")
 # The verb says the kind, the source is its argument, and the seed of what is taken again stands in its record.
 _NOT_OF_TASK = ("kind", "source", "of_seed")
 _FROM_FILE = {
@@ -36,7 +39,20 @@ _FROM_FILE = {
     "source_lyrics": "Text file with the source's words, or -. Default: its own, where recorded.",
 }
 # Where a name that is plain within a task says too little beside all other flags.
-_RENAMED: dict[tuple[type[BaseModel], str], str] = {(TextToMusic, "strength"): "--codes-strength"}
+_RENAMED: dict[tuple[type[BaseModel], str], str] = {
+    (TextToMusic, "strength"): "--codes-strength",
+    (PlannerOptions, "mode"): "--planner",
+    **{
+        (PlannerOptions, name): f"--planner-{name.replace('_', '-')}"
+        for name in PlannerOptions.model_fields
+        if name != "mode"
+    },
+}
+
+_PLAN = (
+    "JSON file with the plan to follow exactly, as `partita plan --json` gives it, or a song's own JSON record; - for "
+    "standard input."
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,15 +79,34 @@ def flag_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def request_flags(*, hidden: Container[str] = ()) -> Callable[[Command], Command]:
-    """Decorator: one click option for every field of a request, `None` or `()` where it is not given.
+def request_flags(
+    *, hidden: Container[str] = (), groups: Container[str] = tuple(_GROUPS)
+) -> Callable[[Command], Command]:
+    """Decorator: one click option for every field of a request and of its `groups`, `None` or `()` where it is not
+    given.
 
-    `hidden` fields are those that do not go with the verb: the request says why, and `--help` leaves them out.
+    `hidden` fields (or groups) are those that do not go with the verb: the request says why, and `--help` leaves them
+    out.
     """
-    options = [_lyrics, _references, _adapters, *_options(SongRequest, "", _OTHERWISE, hidden)]
+    plan = click.option("--plan", metavar="FILE|-", hidden="plan" in hidden, help=_PLAN)
+    options = [_lyrics, _references, _adapters, plan, *_options(SongRequest, "", _OTHERWISE, hidden)]
     for group, kind in _GROUPS.items():
-        options += _options(kind, f"{group}__", _OTHERWISE)
+        if group in groups:
+            out = tuple(kind.model_fields) if group in hidden else ()
+            options += _options(kind, f"{group}__", _OTHERWISE, out)
     return lambda command: _all_of(options, command)
+
+
+def planner_flags(*names: str) -> Callable[[Command], Command]:
+    """Decorator: the flags of these planner options alone."""
+    others = [name for name in PlannerOptions.model_fields if name not in names]
+    return lambda command: _all_of(_options(PlannerOptions, "planner__", others), command)
+
+
+def field_flags(*names: str) -> Callable[[Command], Command]:
+    """Decorator: the flags of these fields of a request alone."""
+    others = [name for name in SongRequest.model_fields if name not in names]
+    return lambda command: _all_of(_options(SongRequest, "", others), command)
 
 
 def retake_flags(command: Command) -> Command:
@@ -114,7 +149,7 @@ def _options(
     return [
         _option(_RENAMED.get((kind, name), flag_name(name)), name, field, prefix + name, hidden=name in hidden)
         for name, field in kind.model_fields.items()
-        if name not in without and name not in _GROUPS
+        if name not in without and (kind is not SongRequest or name not in _GROUPS)
     ]
 
 
@@ -207,12 +242,41 @@ def build_request(
         (groups[group] if group else fields)[field] = value
     if "lyrics" in given and given["lyrics"] is not None:
         fields["lyrics"] = read_words(given["lyrics"], "lyrics")
+    if given.get("plan") is not None:
+        fields["plan"] = read_plan(given["plan"])
     if given.get("references"):
         fields["references"] = tuple(audio_ref(name) for name in given["references"])
     beside = {"midi": midi, "stems": stems, "lrc": lrc, "vtt": vtt}
     groups["output"] |= {name: True for name, path in beside.items() if path}
     fields |= {group: _GROUPS[group](**values) for group, values in groups.items() if group not in settled}
     return SongRequest(**fields)
+
+
+def planner_options(given: dict[str, Any], **usual: Any) -> PlannerOptions:
+    """The planner options that a command line describes, `usual` ones where it does not."""
+    told = {name.removeprefix("planner__"): value for name, value in given.items() if name.startswith("planner__")}
+    return PlannerOptions(**usual | {name: value for name, value in told.items() if value is not None})
+
+
+def read_plan(source: str) -> Plan:
+    """The plan in a JSON file, or from standard input for `-`: a plan, what `partita plan --json` tells, or a record.
+
+    Raises RequestError where there is none, or more than one.
+    """
+    text = read_words(source, "plan")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"The plan file {source} is not JSON: {error}.", field="plan", value=source) from None
+    plans = found.get("plans", [found.get("plan", found)]) if isinstance(found, dict) else []
+    if not isinstance(plans, list) or len(plans) != 1:
+        count = len(plans) if isinstance(plans, list) else 0
+        raise RequestError(
+            f"The plan file {source} holds {count} plans: give one with exactly one, as `partita plan --json` makes.",
+            field="plan",
+            value=source,
+        )
+    return Plan.from_json(json.dumps(plans[0]))
 
 
 def audio_ref(name: str) -> AudioRef:

@@ -23,6 +23,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "retake": "Take a song again, a little otherwise.",
         "replay": "Render a song again from the record inside it.",
     },
+    "Plan songs and write words": {
+        "plan": "What generate would play, without playing it.",
+        "write": "Caption, lyrics and metadata from a wish.",
+        "format": "A caption and lyrics in a planner's own words.",
+        "describe": "What audio sounds like, in words.",
+    },
     "Work from audio": {
         "cover": "Its melody and form in another style.",
         "audio-to-audio": "Dissolve it partly in noise and make it anew by the words.",

@@ -28,6 +28,10 @@ _WORDS = {
 }
 
 
+_MANY = 200
+"""Of more steps than these, a line is told for each tenth."""
+
+
 class ProgressView:
     """Call it with every event. Steps that several songs take together are told once.
 
@@ -50,6 +54,7 @@ class ProgressView:
             )
         self._task = self._bar.add_task("starting", total=None, left="") if self._bar else None
         self._stage = ""
+        self._tenth = -1
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -88,8 +93,10 @@ class ProgressView:
             case StageBegan(name):
                 self._stage = _WORDS.get(name, name)
                 self._show(self._stage, None, None, "")
-            case Step(_, index, count, seconds_left):
-                self._show(self._stage, index, count, f"{seconds_left:.0f} s left")
+            case Step(_, index, count, seconds_left, tokens_per_s):
+                rate = "" if tokens_per_s is None else f"{tokens_per_s:.0f} tokens/s"
+                left = "" if seconds_left is None else f"{seconds_left:.0f} s left"
+                self._show(self._stage, index, count, ", ".join(filter(None, (rate, left))))
             case AudioReady(samples, start, total, _):
                 self._show(self._stage, start + len(samples), total, "")
             case Finished(song):
@@ -105,7 +112,10 @@ class ProgressView:
             pass
         elif done is None:
             self._say(f"{text} ...")
-        elif left:
+        elif left and total is not None:
+            if total > _MANY and done < total and 10 * done // total == self._tenth:
+                return
+            self._tenth = 10 * done // total
             self._say(f"{text}: {done} of {total}, {left}")
         self._told = (text, done)
 

@@ -64,20 +64,27 @@ def _settled(record: Record, file: Path) -> dict[str, Any]:
             field="task.codes",
             value=len(was.task.codes),
         )
+    if record.plan.planner is not None or record.plan.codes is not None:  # rules would not make this plan again
+        words = {"plan": record.plan}
+    else:
+        words = {
+            "caption": was.caption,
+            "lyrics": "" if was.instrumental else was.lyrics,
+            # Without words and the tag for none: only in parity.
+            "instrumental": was.instrumental and bool(was.lyrics),
+            "duration_s": record.plan.duration_s,
+            "bpm": was.bpm,
+            "key": was.key,
+            "time_signature": was.time_signature,
+            "language": was.language,
+        }
     sampling = was.sampling
     own_times = sampling.timesteps is not None
     return {
-        "caption": was.caption,
-        "lyrics": "" if was.instrumental else was.lyrics,
-        "instrumental": was.instrumental and bool(was.lyrics),  # without words and the tag for none: only in parity
+        **words,
         "model": was.model,
         "references": tuple(AudioRef(sha256=one.sha256) for one in was.references),
         "adapters": _adapters(record),
-        "duration_s": record.plan.duration_s,
-        "bpm": was.bpm,
-        "key": was.key,
-        "time_signature": was.time_signature,
-        "language": was.language,
         "parity": was.parity,
         "sampling": Sampling(
             steps=None if own_times else sampling.steps,

@@ -28,7 +28,7 @@ def command_of(verb: str) -> click.Command:
     @click.argument("source")
     @click.argument("caption", required=False)
     @task_flags(kind)
-    @request_flags(hidden=("duration_s",))
+    @request_flags(hidden=("duration_s", "planner", "plan"))
     @song_flags
     def command(source: str, caption: str | None, delivery: Delivery, **given: Any) -> None:
         ref = audio_ref(source)
