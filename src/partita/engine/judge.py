@@ -15,17 +15,18 @@ import numpy as np
 import torch
 
 from partita.engine.archive import Archive
+from partita.engine.hearing import codes_of
 from partita.engine.meter import StageMeter
 from partita.engine.planning import PlannerRoom
 from partita.engine.scoring import score_song
 from partita.engine.song import Song
 from partita.errors import ModelError, RequestError
-from partita.render.protocol import Follower, Job, LyricsHeard, Noted, Parts, Renderer
+from partita.render.protocol import Follower, Job, LyricsHeard, Noted, Parts, Renderer, SourceData
 from partita.runtime import Runtime
 from partita.song.planning import PlannerOptions
 from partita.song.record import Record
 from partita.song.scores import Candidate, PlannerScores, Scores, choice_record, ranked
-from partita.song.source import FRAME_SAMPLES
+from partita.song.source import FRAME_SAMPLES, SourceFacts
 from partita.weights.catalog import card as find_card
 
 
@@ -173,7 +174,7 @@ class Judge:
             return read
         try:
             ready = self._planners.find(PlannerOptions())
-            codes = {index: self._codes(pieces[index]) for index in readable}
+            codes = {index: self._codes(pieces[index], check) for index in readable}
             with self._planners.use(ready, StageMeter()) as planner:
                 for index, own in codes.items():
                     check()
@@ -191,15 +192,17 @@ class Judge:
                 read[index] = f"No planner has read the codes. {error}"
         return read
 
-    def _codes(self, piece: Piece) -> tuple[int, ...] | None:
+    def _codes(self, piece: Piece, check: Callable[[], None]) -> tuple[int, ...] | None:
         """The codes that the song followed, else those that its latents are read as."""
-        if piece.record.plan.codes:
-            return piece.record.plan.codes
+        record = piece.record
+        if record.plan.codes:
+            return record.plan.codes
         if piece.latents is None:
             return None
-        renderer, parts = self._lender.lend_song_model(piece.record)
-        frames = -(-piece.record.frames // FRAME_SAMPLES)  # those beyond the song only fill the shortest layout
-        return renderer.codes(piece.latents[:frames], parts) if isinstance(renderer, Follower) else None
+        _, parts = self._lender.lend_song_model(record)
+        facts = SourceFacts(sha256=record.audio_sha256, samples=record.frames, latents_only=True)
+        frames = -(-record.frames // FRAME_SAMPLES)  # those beyond the song only fill the shortest layout
+        return codes_of(SourceData(facts, None, piece.latents[:frames].numpy()), parts, self._runtime, check)
 
 
 def _may_be_sung(piece: Piece) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from partita.measure.defects import Defects
-from partita.measure.key import Relation, relation
+from partita.measure.key import KeyEstimate, Relation, relation
 from partita.measure.report import Report, measure
 from partita.measure.seams import Seam
 from partita.measure.tempo import SHORTEST_S
@@ -84,6 +84,14 @@ def tempo_worth(heard_bpm: float | None, asked_bpm: float) -> float:
     return min(1.0, max(0.0, (TEMPO_OTHER - off) / (TEMPO_OTHER - TEMPO_EXACT)))
 
 
+def key_worth(heard: KeyEstimate, asked: str) -> float:
+    """By the relation of the keys. Where the second guess is nearer, it counts by how unclear the first one is."""
+    first, second = (
+        0.0 if name is None else KEY_WORTH[relation(asked, name)] for name in (heard.name, heard.runner_up)
+    )
+    return first + (1.0 - heard.confidence) * max(0.0, second - first)
+
+
 def _tempo_mark(record: Record, report: Report) -> Iterator[Mark]:
     asked, heard = record.plan.bpm, report.tempo.bpm
     if asked is None or report.duration_s < SHORTEST_S:
@@ -96,9 +104,8 @@ def _key_mark(record: Record, report: Report) -> Iterator[Mark]:
     asked, heard = record.plan.key, report.key.name
     if asked is None:
         return
-    worth = 0.0 if heard is None else KEY_WORTH[relation(asked, heard)]
     said = f"no key heard, {asked} asked" if heard is None else f"{heard} heard, {asked} asked"
-    yield Mark(name="key", component="metadata", score=worth, said=said)
+    yield Mark(name="key", component="metadata", score=key_worth(report.key, asked), said=said)
 
 
 def _planner_marks(planner: PlannerScores) -> Iterator[Mark]:

@@ -159,10 +159,7 @@ class Follower(Protocol):
     """A renderer of a family that sings: it finds the lyrics in finished songs, whose jobs bring their latents.
 
     `follow` tells of each job LyricsHeard, or Noted where they cannot be found. The conditions are made again as
-    `render` makes them, so the same sources, references and adapters are needed. `codes` reads latents `[T, 64]` as
-    semantic codes, 5 a second.
+    `render` makes them, so the same sources, references and adapters are needed.
     """
 
     def follow(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]: ...
-
-    def codes(self, latents: torch.Tensor, parts: Parts) -> tuple[int, ...]: ...

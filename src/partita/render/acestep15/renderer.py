@@ -85,15 +85,6 @@ class AceStep15Renderer:
         songs = [_Song.of(index, replace(job, follow=True), place) for index, job in enumerate(jobs)]
         yield from _made(songs, parts, place, 1)
 
-    @torch.inference_mode()
-    def codes(self, latents: Tensor, parts: Parts) -> tuple[int, ...]:
-        """The semantic codes that latents `[T, 64]` are read as; see `partita.render.protocol.Follower`."""
-        with parts.use("silence_latent") as lent:
-            silence = cast(Tensor, lent)
-        with parts.use("audio_tokenizer") as tokenizer:
-            like = tokenizer.audio_acoustic_proj.weight
-            return tuple(tokenizer(latents[None].to(like), silence[None].to(like))[0].tolist())
-
 
 @dataclass(eq=False)
 class _Song:
