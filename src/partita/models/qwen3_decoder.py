@@ -55,6 +55,11 @@ class KVCache:
     def capacity(self) -> int:
         return self.keys[0].shape[2]
 
+    def row(self, at: int) -> KVCache:
+        """One row of this cache, in the same memory."""
+        keys, values = (tuple(one[at : at + 1] for one in half) for half in (self.keys, self.values))
+        return KVCache(keys, values, self.table)
+
     def spread(self, config: Qwen3Config, rows: Sequence[int], capacity: int) -> KVCache:
         """A cache of `capacity` places whose row i is a copy of row `rows[i]` of this one."""
         wide = KVCache.allocate(config, len(rows), capacity, self.keys[0])
@@ -191,18 +196,20 @@ class Qwen3Decoder(nn.Module):
 
 
 def prefill(decoder: Qwen3Decoder, prompts: Sequence[Sequence[int]]) -> tuple[KVCache, Tensor]:
-    """One pass over all prompts -> their cache, of the longest one's length, and each one's last state `[B, D]`.
+    """Read each prompt in a pass of its own, without padding -> a cache of the longest one's length with a row for
+    each, and each one's last state `[B, D]`. No row depends on another.
 
     Raises RequestError for an empty prompt.
     """
     lengths = [len(prompt) for prompt in prompts]
     if not lengths or min(lengths) == 0:
         raise RequestError("A prompt without tokens cannot be continued; give at least one token.", field="prompt")
-    ids = padded(prompts, decoder.like.device)
-    cache = decoder.new_cache(len(prompts), ids.shape[1])
-    start = torch.zeros(len(prompts), dtype=torch.int64, device=ids.device)
-    states = decoder(ids, start, cache, ids.shape[1])
-    return cache, last_states(states, lengths)
+    cache, device = decoder.new_cache(len(prompts), max(lengths)), decoder.like.device
+    start = torch.zeros(1, dtype=torch.int64, device=device)
+    last = [
+        decoder(padded([prompt], device), start, cache.row(at), len(prompt))[:, -1] for at, prompt in enumerate(prompts)
+    ]
+    return cache, torch.cat(last)
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
