@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from partita.engine.engine import Engine as Engine
     from partita.engine.events import (
         AudioReady as AudioReady,
+        Chosen as Chosen,
         Event as Event,
         Finished as Finished,
         LatentsReady as LatentsReady,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         SongRequest as SongRequest,
     )
     from partita.song.resolve import ResolvedRequest as ResolvedRequest, resolve as resolve
+    from partita.song.scores import Scores as Scores
     from partita.song.source import AudioRef as AudioRef
     from partita.song.task import (
         AudioToAudio as AudioToAudio,
@@ -67,6 +69,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "partita.engine.engine": ("Engine",),
     "partita.engine.events": (
         "AudioReady",
+        "Chosen",
         "Event",
         "Finished",
         "LatentsReady",
@@ -94,6 +97,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "partita.song.record": ("Record",),
     "partita.song.request": ("AdapterChoice", "Output", "Sampling", "SongRequest"),
     "partita.song.resolve": ("ResolvedRequest", "resolve"),
+    "partita.song.scores": ("Scores",),
     "partita.song.source": ("AudioRef",),
     "partita.song.task": (
         "AudioToAudio",

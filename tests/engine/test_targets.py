@@ -84,3 +84,17 @@ def test_a_given_score_is_refused_even_where_the_songs_own_name_is_free(tmp_path
     with pytest.raises(RequestError, match=r"b-2\.mid exists"):
         check_beside(target, 2, overwrite=False)
     check_beside(target, 1, overwrite=False)
+
+
+@pytest.mark.parametrize("side", ["lrc", "vtt"])
+def test_lines_are_not_written_over_unasked(tmp_path, side):
+    wanted = output().model_copy(update={side: True})
+    (tmp_path / f"song.{side}").touch()
+    with pytest.raises(RequestError, match=rf"song\.{side} exists"):
+        check_target(Target(tmp_path / "song.flac"), wanted, 1, overwrite=False)
+    given = Target(tmp_path / "other.flac", **{side: tmp_path / f"song.{side}"})
+    with pytest.raises(RequestError, match=rf"song\.{side} exists"):
+        check_beside(given, 1, overwrite=False)
+    assert given.numbered(1).paths(wanted)[-1] == tmp_path / f"song-2.{side}"
+    check_target(given, wanted, 1, overwrite=True)
+    assert next_free(tmp_path / "song.flac") == tmp_path / "song-2.flac"
