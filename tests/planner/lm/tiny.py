@@ -47,15 +47,20 @@ def ran(run: Generator[Any, None, T]) -> tuple[T, list[Any]]:
 
 
 class Script:
-    """Stands in for a decoder: it writes the values that are in `runs`, one mapping for each prompt that it reads (the
-    last for all further ones). `codes` is a list of codes, `lyrics` what follows the thought, all else is a field.
+    """Stands in for a decoder: it writes the values that are in `runs`, one mapping for each prompt that it reads, and
+    the last for all further ones. Those with `codes` answer prompts with a finished thought, the others all else.
+    `lyrics` follow the thought, every other name is a field.
 
     Values are what the network would like best; forced ones and given ones are not asked for. `prompts` are the texts
     that it read, `read` counts the tokens that it was called for afterwards.
     """
 
     def __init__(self, *runs: dict[str, Any], vocab_size: int | None = None) -> None:
-        self._runs, self._vocabulary = runs, tables().vocabulary
+        self._vocabulary = tables().vocabulary
+        self._runs = {
+            with_codes: [run for run in runs if ("codes" in run) == with_codes] for with_codes in (True, False)
+        }
+        self._run: dict[str, Any] = {}
         self.config = SimpleNamespace(
             vocab_size=vocab_size or self._vocabulary.size,
             num_hidden_layers=1, num_key_value_heads=1, head_dim=2, rope_theta=1e4,
@@ -79,6 +84,8 @@ class Script:
             if not self._reading:
                 self._rows = []
                 self.prompts.append(self._vocabulary.decode(rows[0]))
+                left = self._runs[self._vocabulary.close_think_id in rows[0]] or [{}]
+                self._run = left.pop(0) if len(left) > 1 else left[0]
             self._reading = True
             self._rows += rows
             wanted = [[self._next(row, 0)] * ids.shape[1] for row in rows]
@@ -103,8 +110,7 @@ class Script:
         return row
 
     def _next(self, known: list[int], row: int) -> int:
-        vocabulary = self._vocabulary
-        run = self._runs[min(len(self.prompts), len(self._runs)) - 1]
+        vocabulary, run = self._vocabulary, self._run
         turn = len(known) - known[::-1].index(_TURN)
         answer = known[turn:]
         if vocabulary.close_think_id in answer:
