@@ -52,7 +52,8 @@ def choice_lines(record: Record) -> list[str]:
     others = [
         f"            seed {one.seed}: {one.overall:.3f}  {'; '.join(one.said)}" for one in record.choice.candidates
     ]
-    return [f"chosen      {record.choice.reason}", *others]
+    notes = [f"            {note}" for note in record.choice.notes]
+    return [f"chosen      {record.choice.reason}", *others, *notes]
 
 
 def edit_lines(record: Record) -> list[str]:

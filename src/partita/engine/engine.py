@@ -182,15 +182,16 @@ class Engine:
         """How good a song is: by the meters, by how its lyrics are sung, and by a planner where one is here.
 
         A song may be named by its file, or by its record alone, where its latents are kept on this machine. What cannot
-        be judged is left out and noted. Raises ReplayError for a file without a record, AudioError for one that is no
-        sound, ModelError where the song's model is not here.
+        be judged, or not on this machine, is left out and noted. Raises ReplayError for a file without a record,
+        AudioError for one that is no sound.
         """
         return self._judge.scores(self._judge.piece(what))
 
     def align(self, what: Song | Record | Path) -> tuple[TimedLine, ...]:
         """When each line of a song is sung, by the attention of the transformer that made it; see `score`.
 
-        Raises RequestError for a song without lyrics, of a model that does not sing, or whose latents are gone.
+        Raises RequestError for a song without lyrics, of a model that does not sing, or whose latents are gone, and
+        ModelError where its model is not here.
         """
         return self._judge.lyrics(self._judge.piece(what)).lines
 

@@ -20,7 +20,7 @@ from partita.engine.meter import StageMeter
 from partita.engine.planning import PlannerRoom
 from partita.engine.scoring import score_song
 from partita.engine.song import Song
-from partita.errors import ModelError, RequestError
+from partita.errors import Cancelled, PartitaError, RequestError
 from partita.render.protocol import Follower, Job, LyricsHeard, Noted, Parts, Renderer, SourceData
 from partita.runtime import Runtime
 from partita.song.planning import PlannerOptions
@@ -79,8 +79,11 @@ class Judge:
         return Piece(record, audio, torch.from_numpy(latents), notes=tuple(notes))
 
     def lyrics(self, piece: Piece) -> LyricsHeard:
-        """When the lines of a song are sung. Raises RequestError where it has none, or they cannot be found."""
-        (found,) = self._followed([piece])
+        """When the lines of a song are sung.
+
+        Raises RequestError where it has none, or they cannot be found; ModelError where its model is not here.
+        """
+        found = piece.sung or self._refusal(piece) or self._follow(piece)
         if isinstance(found, str):
             raise RequestError(found, field="lyrics")
         return found
@@ -127,7 +130,10 @@ class Judge:
         """When each song is sung, or in words why that cannot be told."""
         found: list[LyricsHeard | str] = []
         for piece in pieces:
-            found.append(piece.sung or self._refusal(piece) or self._follow(piece))
+            try:
+                found.append(piece.sung or self._refusal(piece) or self._follow(piece))
+            except PartitaError as error:
+                found.append(_noted("The lyrics were not followed.", error))
         return found
 
     def _refusal(self, piece: Piece) -> str | None:
@@ -187,9 +193,9 @@ class Judge:
                             fields=dict(found.fields),
                             total=found.total.score,
                         )
-        except ModelError as error:
+        except PartitaError as error:
             for index in readable:
-                read[index] = f"No planner has read the codes. {error}"
+                read[index] = read[index] or _noted("No planner has read the codes.", error)
         return read
 
     def _codes(self, piece: Piece, check: Callable[[], None]) -> tuple[int, ...] | None:
@@ -203,6 +209,13 @@ class Judge:
         facts = SourceFacts(sha256=record.audio_sha256, samples=record.frames, latents_only=True)
         frames = -(-record.frames // FRAME_SAMPLES)  # those beyond the song only fill the shortest layout
         return codes_of(SourceData(facts, None, piece.latents[:frames].numpy()), parts, self._runtime, check)
+
+
+def _noted(what: str, error: PartitaError) -> str:
+    """A fault of a judge in words: finished songs are not lost by it. Raises Cancelled where that is the fault."""
+    if isinstance(error, Cancelled):
+        raise error
+    return f"{what} {error}"
 
 
 def _may_be_sung(piece: Piece) -> bool:

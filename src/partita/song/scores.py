@@ -116,9 +116,15 @@ class Scores(Value):
         """The scores in words, one thing a line."""
         return (
             f"{self.overall:.3f} overall: {self.fit:.3f} for what was asked, {self.sound:.3f} for the sound",
+            *self.findings(),
+            *self.notes,
+        )
+
+    def findings(self) -> tuple[str, ...]:
+        """Marks and faults in words."""
+        return (
             *(f"{mark.score:.3f} {mark.name}: {mark.said}" for mark in self.marks),
             *(f"-{100 * fault.taken_off:.0f} % {fault.name}: {fault.said}" for fault in self.faults),
-            *self.notes,
         )
 
 
@@ -147,11 +153,13 @@ class Judged(Value):
 
 
 class ChoiceRecord(Value):
-    """That a song is the best of several, why, and what the others were; the best first."""
+    """That a song is the best of several, why, and what the others were; the best first. `notes` say what could not
+    be judged."""
 
     best_of: int
     reason: str
     candidates: tuple[Judged, ...]
+    notes: tuple[str, ...] = ()
 
 
 def ranked(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -170,8 +178,9 @@ def choice_record(order: Sequence[Candidate]) -> ChoiceRecord:
         best_of=len(order),
         reason=reason(order),
         candidates=tuple(
-            Judged(seed=one.seed, overall=one.scores.overall, said=one.scores.lines()[1:]) for one in order
+            Judged(seed=one.seed, overall=one.scores.overall, said=one.scores.findings()) for one in order
         ),
+        notes=tuple(dict.fromkeys(note for one in order for note in one.scores.notes)),
     )
 
 
