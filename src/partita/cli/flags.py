@@ -159,7 +159,7 @@ def _option(flag: str, name: str, field: FieldInfo, parameter: str, *, hidden: b
     kind, text = _inner(field.annotation), field.description or ""
     if kind is bool:
         flag = f"{flag}/--no-{flag.removeprefix('--')}" if field.default else flag
-        return click.option(flag, parameter, is_flag=True, default=None, help=text)
+        return click.option(flag, parameter, is_flag=True, default=None, help=text, hidden=hidden)
     if not field.is_required() and field.default not in (None, ()) and "Default" not in text:
         text += f" Default: {_shown(field.default)}."
     needed: dict[str, Any] = {"required": True} if field.is_required() else {"default": None}

@@ -16,6 +16,7 @@ from partita.song.task import Retake, TextToMusic
 from partita.text.languages import check_language
 from partita.text.prompts import BPM_RANGE, DURATION_RANGE_S, INSTRUMENTAL_LYRICS
 
+CODES_PER_S = 5
 _SETTLED = ("caption", "lyrics", "language", "duration_s", "bpm", "key", "time_signature")
 
 
@@ -53,6 +54,14 @@ def follow_plan(request: SongRequest) -> SongRequest:
         raise _bad(f"The plan's bpm is {plan.bpm}; give one from {BPM_RANGE[0]} to {BPM_RANGE[1]}.", "bpm", plan.bpm)
     if plan.codes is not None and not plan.codes:
         raise _bad("The plan's codes are an empty list: leave them out, or give at least one.", "plan.codes")
+    coded_s = plan.duration_s if plan.codes is None else len(plan.codes) / CODES_PER_S
+    if abs(coded_s - plan.duration_s) > 1 / CODES_PER_S and not request.parity:
+        raise _bad(
+            f"The plan is {plan.duration_s:g} s long and its {len(plan.codes or ())} codes make {coded_s:g} s: change "
+            "one of them (parity takes both as they are).",
+            "plan.codes",
+            len(plan.codes or ()),
+        )
     return request.model_copy(update={name: getattr(plan, name) for name in _SETTLED})
 
 

@@ -16,7 +16,7 @@ from partita.song.adapters import AdapterFacts
 from partita.song.canvas import Canvas, lay_canvas
 from partita.song.card import GuidanceName, ModelCard, SolverName
 from partita.song.plan import Plan
-from partita.song.planned import check_planner, follow_plan
+from partita.song.planned import CODES_PER_S, check_planner, follow_plan
 from partita.song.planning import PlannerOptions
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, TimeSignature
 from partita.song.source import LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts
@@ -24,7 +24,6 @@ from partita.song.task import EDIT_RECIPES, FlowEdit, Task, TextToMusic, source_
 from partita.song.values import Value
 from partita.text.prompts import INSTRUMENTAL_LYRICS
 
-CODES_PER_S = 5
 # What these make belongs beside its source, so its level is left alone unless the user says otherwise.
 KEEPS_LEVEL = ("repaint", "outpaint", "extend", "complete", "lego", "extract", "edit")
 
