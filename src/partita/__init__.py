@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         DownloadError as DownloadError,
         ModelError as ModelError,
         PartitaError as PartitaError,
+        PlannerError as PlannerError,
         ReplayError as ReplayError,
         RequestError as RequestError,
         ResourceError as ResourceError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from partita.runtime import Runtime as Runtime
     from partita.settings import Settings as Settings
     from partita.song.plan import Plan as Plan
+    from partita.song.planning import Description as Description, PlannerOptions as PlannerOptions
     from partita.song.record import Record as Record
     from partita.song.request import (
         AdapterChoice as AdapterChoice,
@@ -86,6 +88,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "DownloadError",
         "ModelError",
         "PartitaError",
+        "PlannerError",
         "ReplayError",
         "RequestError",
         "ResourceError",
@@ -94,6 +97,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "partita.runtime": ("Runtime",),
     "partita.settings": ("Settings",),
     "partita.song.plan": ("Plan",),
+    "partita.song.planning": ("Description", "PlannerOptions"),
     "partita.song.record": ("Record",),
     "partita.song.request": ("AdapterChoice", "Output", "Sampling", "SongRequest"),
     "partita.song.resolve": ("ResolvedRequest", "resolve"),
