@@ -94,7 +94,7 @@ class ProgressView:
                 self._stage = _WORDS.get(name, name)
                 self._show(self._stage, None, None, "")
             case Step(_, index, count, seconds_left, tokens_per_s):
-                rate = "" if tokens_per_s is None else f"{tokens_per_s:.0f} tokens/s"
+                rate = f"{tokens_per_s:.0f} tokens/s" if tokens_per_s else ""
                 left = "" if seconds_left is None else f"{seconds_left:.0f} s left"
                 self._show(self._stage, index, count, ", ".join(filter(None, (rate, left))))
             case AudioReady(samples, start, total, _):
