@@ -42,7 +42,7 @@ def text_of(tokens: list[int]) -> str:
 
 
 def names_in(text: str) -> list[str]:
-    return [line.split(":")[0] for line in text.split("</think>")[0].splitlines() if re.match("[a-z]+:", line)]
+    return [line.split(":")[0] for line in text.split("</think>")[0].split("\n") if re.match("[a-z]+:", line)]
 
 
 @settings(max_examples=40, deadline=None)
