@@ -23,13 +23,13 @@ from partita.engine.archive import Archive
 from partita.engine.batch import passes_of
 from partita.engine.edit import join, needed_ranges
 from partita.engine.events import Chosen, Event, Finished, LatentsReady, Planned, StageBegan
-from partita.engine.hearing import codes_of, hearing_model
 from partita.engine.intake import resolve_request
 from partita.engine.judge import Judge
 from partita.engine.meter import StageMeter
-from partita.engine.planning import DESCRIBING, OpenPlanner, PlannerRoom, result_of, without_places
+from partita.engine.planning import OpenPlanner, PlannerRoom, result_of, without_places
 from partita.engine.replay import check_machine, check_sources
 from partita.engine.song import Song, StageCost
+from partita.engine.spoken import SpokenEngine
 from partita.engine.store import ModelStore
 from partita.engine.work import SongWork, StepCount
 from partita.engine.workshop import Workshop
@@ -42,7 +42,6 @@ from partita.score.types import Score
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan, Planner
-from partita.song.planning import Description, PlannerOptions
 from partita.song.record import Record, RuntimeRecord
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest
@@ -65,7 +64,7 @@ class CancelFlag(Protocol):
     def is_set(self) -> bool: ...
 
 
-class Engine:
+class Engine(SpokenEngine):
     """Makes songs. Loaded networks stay with the engine, so one engine serves many requests.
 
     `checkpoint_dir` is a folder of published files that takes precedence over the cache. `renderer` and the loaders
@@ -223,89 +222,6 @@ class Engine:
         torch.set_num_threads(self.runtime.threads.value)
         singles = [resolved.one(seed) for seed in resolved.seeds]
         return result_of(without_places(self._plans(singles, StageMeter(), cancel)), on_progress)
-
-    def write(
-        self,
-        wish: str,
-        *,
-        language: str | None = None,
-        instrumental: bool = False,
-        planner: PlannerOptions = PlannerOptions(),  # noqa: B008  (a frozen value)
-        seed: int | None = None,
-        parity: bool = False,
-        on_progress: Callable[[Event], None] | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> Description:
-        """A whole song in words, caption, lyrics and metadata, from a wish. `planner`'s mode does not matter.
-
-        Raises RequestError for an empty wish or an unknown language, ModelError without a planner, PlannerError.
-        """
-        torch.set_num_threads(self.runtime.threads.value)
-        options = {"language": language, "instrumental": instrumental, "original": parity, "cancel": cancel}
-        return result_of(self.planners.write(wish, planner, seed, **options), on_progress)
-
-    def format(
-        self,
-        caption: str,
-        lyrics: str = "",
-        *,
-        bpm: int | None = None,
-        duration_s: float | None = None,
-        key: str | None = None,
-        time_signature: str | None = None,
-        language: str | None = None,
-        planner: PlannerOptions = PlannerOptions(),  # noqa: B008
-        seed: int | None = None,
-        parity: bool = False,
-        on_progress: Callable[[Event], None] | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> Description:
-        """Caption and lyrics in a planner's own words, which song models read best; what is given besides stays.
-
-        Raises as `write` does, and RequestError for a value that a planner cannot write.
-        """
-        torch.set_num_threads(self.runtime.threads.value)
-        given = {"bpm": bpm, "duration_s": duration_s, "key": key, "time_signature": time_signature}
-        run = self.planners.format(
-            caption, lyrics, given | {"language": language}, planner, seed, original=parity, cancel=cancel
-        )
-        return result_of(run, on_progress)
-
-    def describe(
-        self,
-        audio: AudioRef | Path | str | Sequence[int],
-        *,
-        model: str | None = None,
-        planner: PlannerOptions = DESCRIBING,
-        seed: int | None = None,
-        parity: bool = False,
-        on_progress: Callable[[Event], None] | None = None,
-        cancel: CancelFlag | None = None,
-    ) -> Description:
-        """Audio, or semantic codes, in words. Audio is heard through the codec of `model`, an ACE-Step 1.5 model; by
-        default the setting's, else the first of them that is on this machine.
-
-        Raises RequestError for audio too long to be read, AudioError for what is none, ModelError, PlannerError.
-        """
-        torch.set_num_threads(self.runtime.threads.value)
-        self.planners.find(planner)  # a planner that is not here is told before the audio is read
-        if isinstance(audio, (AudioRef, Path, str)):
-            ref = audio if isinstance(audio, AudioRef) else AudioRef(path=str(audio))
-            codes = result_of(self._heard(ref, model, cancel), on_progress)
-        else:
-            codes = audio
-        return result_of(self.planners.describe(codes, planner, seed, original=parity, cancel=cancel), on_progress)
-
-    def _heard(
-        self, ref: AudioRef, model: str | None, cancel: CancelFlag | None
-    ) -> Generator[Event, None, tuple[int, ...]]:
-        """The semantic codes of audio."""
-        card = hearing_model(model, self.settings, self._checkpoint_dir)
-        facts = self._archive.take(ref, "audio")
-        source = self._archive.data(facts, card.family)
-        parts = self.store.parts(self._open(card), StageMeter())
-        yield StageBegan("source")
-        return codes_of(source, parts, self.runtime, check=lambda: _check_cancel(cancel))
 
     def replay(
         self,
