@@ -148,3 +148,11 @@ def test_tokens_that_went_wrong() -> None:
     assert degenerate([7] * 100 + list(range(1000))) is None
     assert degenerate([]) is None
     assert "repeats 2 tokens 100 times from token 50" in (degenerate([*range(50), *([7, 8] * 100)]) or "")
+
+
+def test_a_tag_that_a_caption_spells_does_not_end_the_thought() -> None:
+    text = "<think>\nbpm: 90\ncaption: a <think> and a </think> in words\n  go on\nkeyscale: C major\n</think>\n\nla la"
+    found = parse(text)
+    assert found.metadata["keyscale"] == "C major"
+    assert found.metadata["caption"] == "a <think> and a </think> in words go on"
+    assert found.lyrics == "la la"

@@ -152,9 +152,20 @@ def _one_line(lines: Sequence[str]) -> str:
     return " ".join(line.strip() for line in lines if line.strip())
 
 
+def _parted(text: str) -> tuple[str, str, str]:
+    """What is before the end of the thought, that end, and what is after it. It stands at the left edge of a line
+    where a caption can only spell it within one, so the first at an edge counts before any other."""
+    head, found, tail = text.partition(f"\n{_CLOSE}")
+    return (head, found, tail) if found else text.partition(_CLOSE)
+
+
 def _metadata(text: str) -> dict[str, int | str]:
+    before, closed, _ = _parted(text)
     match = next((match for pattern in _THOUGHTS if (match := pattern.search(text))), None)
-    thought = match[1] if match else text.split(_CLOSE)[0].split(_FIRST_CODE)[0]
+    if closed:
+        thought = before.partition("<think>")[2] or before.split(_FIRST_CODE)[0]
+    else:
+        thought = match[1] if match else text.split(_FIRST_CODE)[0]
     found: dict[str, int | str] = {}
     for name, lines in _lines(thought).items():
         value = _unquoted(_one_line(lines))
@@ -184,7 +195,7 @@ def _unquoted(text: str) -> str:
 
 
 def _lyrics(text: str) -> str:
-    _, found, after = text.partition(_CLOSE)
+    _, found, after = _parted(text)
     if not found:
         return ""
     written = _MARKS.sub("", after).strip()
