@@ -17,6 +17,7 @@ test: .venv/.ready-to-develop
 
 test-long: .venv/.ready-to-develop
 	.venv/bin/python -m pytest -m long --timeout 3600
+	HYPOTHESIS_PROFILE=search .venv/bin/python -m pytest -m 'not long'
 
 check: .venv/.ready-to-develop
 	.venv/bin/ruff check .
