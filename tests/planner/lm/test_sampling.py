@@ -118,3 +118,16 @@ def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(RequestError, match=f"{field} is") as caught:
         Sampling(**{field: value})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 0.999, 1.0 - 2.0**-20])
+@pytest.mark.parametrize("spread", [0.0, 0.1, 2.0, 30.0])
+def test_top_p_keeps_what_a_sort_of_all_keeps(p: float, spread: float) -> None:
+    logits = spread * torch.randn(3, 5000, generator=torch.Generator().manual_seed(0))
+    logits[1] = logits[1].bfloat16()  # with many equals
+    logits[2, 100:] = -torch.inf
+    for row, found in zip(logits, keep_top_p(logits, p), strict=True):
+        ordered, order = row.softmax(dim=-1).double().sort(descending=True, stable=True)
+        count = int((ordered.cumsum(dim=-1) <= p).sum()) + 1
+        expected = torch.full_like(row, -torch.inf).index_copy_(0, order[:count], row[order[:count]])
+        assert torch.equal(found, expected)
