@@ -93,18 +93,19 @@ class FixedPointLinear(nn.Module):
         whole, self.scale = quantise_int8(weight)
         self.read_bytes = whole.nbytes
         self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
+        # Each byte without a sign, 128 above the number: the product of signed bytes has no fast kernel.
+        self._shift = torch.tensor(1.5 * 2**23 + 128 * 256 + 128)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2).float()
         unit = rows.abs().amax(dim=-1, keepdim=True).div_(_HALF).clamp_(min=torch.finfo(torch.float32).tiny)
-        whole = (rows / unit).round_()
-        high = ((whole + 128) / 256).floor_()  # leaves -128..127
-        # Bytes without a sign, 128 above the number: the product of signed bytes has no fast kernel.
-        both = torch.cat((high, whole.sub_(high, alpha=256))).add_(128).to(torch.uint8)
+        # A sum of this size is rounded to a whole number, and the two lowest bytes of its float32 are the two bytes.
+        whole = torch.addcdiv(self._shift, rows, unit)
+        both = whole.view(torch.uint8).view(*rows.shape, 4)[..., :2].permute(2, 0, 1).flatten(0, 1)
         products = torch.ops.onednn.qlinear_pointwise(
             both, 1.0, 128, self._packed, self.scale, None, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        above, below = products.chunk(2)
+        below, above = products.chunk(2)
         return below.add_(above, alpha=256).mul_(unit).to(x.dtype).unflatten(0, x.shape[:-1])
 
 
