@@ -7,7 +7,6 @@ business, and what is kept in memory is the engine's. Parts: `text_encoder`, `co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from partita.runtime import Runtime
 from partita.song.card import ModelCard
 from partita.text.tokenizers import TextTokenizer
 from partita.weights.catalog import configuration, fetch_command, shared_files
+from partita.weights.configs import read_json
 from partita.weights.fingerprint import fingerprint
 from partita.weights.locate import Located, Network, locate
 from partita.weights.naming import SILENCE_KEY
@@ -234,19 +234,6 @@ class AceStep15Loader:
 def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir: Path | None) -> AceStep15Loader:
     """The loader of `card`. Raises ModelError where its files are not on this machine."""
     return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a configuration file. Raises ModelError where there is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}.", path=path) from error
-    except ValueError as error:
-        raise ModelError(f"{path} is no JSON ({error}). Download it again.", path=path) from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path} should hold a JSON object. Download it again.", path=path)
-    return values
 
 
 def _summary(tensors: Mapping[str, Stored]) -> str:

@@ -20,8 +20,8 @@ from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.models.qwen3_decoder import Qwen3Decoder
 from partita.runtime import Runtime
 from partita.song.card import PlannerCard
-from partita.weights.acestep15 import read_json
 from partita.weights.catalog import configuration, fetch_command, planners
+from partita.weights.configs import read_json
 from partita.weights.fingerprint import fingerprint
 from partita.weights.locate_planner import COMPANIONS, LocatedPlanner, locate_planner
 from partita.weights.naming import qwen3

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from partita.errors import ModelError
+from partita.weights.configs import read_json
 from partita.weights.headers import Header, read_header
 
 PEFT_CONFIG = "adapter_config.json"
@@ -65,7 +66,7 @@ def open_adapter(path: Path) -> AdapterFile:
     header = read_header(weights)
     metadata, starts = _head(weights)
     config_path = weights.with_name(PEFT_CONFIG)
-    config = _config(config_path) if weights.name == PEFT_WEIGHTS and config_path.exists() else None
+    config = read_json(config_path, advice="") if weights.name == PEFT_WEIGHTS and config_path.exists() else None
     return AdapterFile(_name(weights), weights, header, metadata, config, starts)
 
 
@@ -152,15 +153,3 @@ def _head(path: Path) -> tuple[dict[str, str], dict[str, int]]:
     metadata = entries.pop("__metadata__", None) or {}
     starts = {key: 8 + length + int(entry["data_offsets"][0]) for key, entry in entries.items()}
     return {str(key): str(value) for key, value in metadata.items()}, starts
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}.", path=path) from error
-    except ValueError as error:
-        raise ModelError(f"{path} is no JSON ({error}).", path=path) from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} should hold a JSON object.", path=path)
-    return config
