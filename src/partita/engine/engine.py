@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Protocol, cast
@@ -21,6 +21,7 @@ from partita.audio.samples import samples_sha256
 from partita.engine.adapters import AdaptedParts, AdapterShelf
 from partita.engine.archive import Archive
 from partita.engine.batch import passes_of
+from partita.engine.cancel import CancelFlag, check_cancel
 from partita.engine.edit import join, needed_ranges
 from partita.engine.events import Chosen, Event, Finished, LatentsReady, Planned, StageBegan
 from partita.engine.intake import resolve_request
@@ -28,17 +29,16 @@ from partita.engine.judge import Judge
 from partita.engine.meter import StageMeter
 from partita.engine.planning import OpenPlanner, PlannerRoom, result_of, without_places
 from partita.engine.replay import check_machine, check_sources
-from partita.engine.song import Song, StageCost
+from partita.engine.song import Song
 from partita.engine.spoken import SpokenEngine
 from partita.engine.store import ModelStore
-from partita.engine.work import SongWork, StepCount
+from partita.engine.work import Pending, SongWork, StepCount, stems_of
 from partita.engine.workshop import Workshop
 from partita.errors import AudioError, Cancelled, PartitaError, ReplayError, RequestError, ResourceError
 from partita.planner.rules import RulePlanner
 from partita.render import protocol
 from partita.render.protocol import Parts, Renderer
 from partita.runtime import Runtime
-from partita.score.types import Score
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan, Planner
@@ -56,12 +56,6 @@ RENDERERS: dict[Family, str] = {
     "acestep-1.5": "partita.render.acestep15.renderer:AceStep15Renderer",
 }
 VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
-
-
-class CancelFlag(Protocol):
-    """What `threading.Event` is: set from anywhere to stop a run within one step."""
-
-    def is_set(self) -> bool: ...
 
 
 class Engine(SpokenEngine):
@@ -207,7 +201,7 @@ class Engine(SpokenEngine):
                 if isinstance(event, Finished):
                     songs[place] = event.song
         yield StageBegan("judge")
-        best, order = self._judge.choose([songs[place] for place in sorted(songs)], check=lambda: _check_cancel(cancel))
+        best, order = self._judge.choose([songs[place] for place in sorted(songs)], check=lambda: check_cancel(cancel))
         yield Chosen(best, tuple(order))
 
     def plan(
@@ -272,7 +266,7 @@ class Engine(SpokenEngine):
         if plans is None:
             plans = yield from self._plans(resolved, meter, cancel)
         for places in passes_of(resolved, plans):
-            songs = [_Pending(place, resolved[place], plans[place], meter.costs()) for place in places]
+            songs = [Pending(place, resolved[place], plans[place], meter.costs()) for place in places]
             yield from self._pass(songs, cancel, follow)
 
     def _plans(
@@ -292,7 +286,7 @@ class Engine(SpokenEngine):
         (seed,) = one.seeds
         return self._planner(find_card(one.model)).plan(one, seed)
 
-    def _pass(self, songs: list[_Pending], cancel: CancelFlag | None, follow: bool) -> Generator[tuple[int, Event]]:
+    def _pass(self, songs: list[Pending], cancel: CancelFlag | None, follow: bool) -> Generator[tuple[int, Event]]:
         card = find_card(songs[0].resolved.model)
         meter = StageMeter()
         for song in songs:
@@ -307,7 +301,7 @@ class Engine(SpokenEngine):
         unfinished = dict(enumerate(songs))
         try:
             for told in heard:
-                _check_cancel(cancel)
+                check_cancel(cancel)
                 for index in [i for i, song in unfinished.items() if i != told.job and song.work.is_whole]:
                     yield from self._end(unfinished.pop(index), loader, meter)
                 if told.job in unfinished:
@@ -317,7 +311,7 @@ class Engine(SpokenEngine):
                             self._keep(song, event)
                         yield song.place, event
             for index in list(unfinished):
-                _check_cancel(cancel)
+                check_cancel(cancel)
                 yield from self._end(unfinished.pop(index), loader, meter)
         except PartitaError as error:
             if isinstance(error, Cancelled):
@@ -333,7 +327,7 @@ class Engine(SpokenEngine):
             meter.enter(None)
 
     def _begin(
-        self, song: _Pending, loader: Loader, card: ModelCard, steps: StepCount, sample_rate_hz: int
+        self, song: Pending, loader: Loader, card: ModelCard, steps: StepCount, sample_rate_hz: int
     ) -> protocol.Job:
         """The renderer's side of a song, with what was taken in for it and the latents of an earlier try."""
         resolved, plan = song.resolved, song.plan
@@ -343,7 +337,7 @@ class Engine(SpokenEngine):
         references = tuple(self._archive.data(facts, card.family) for facts in resolved.references)
         return protocol.Job(resolved, plan, song.source, references, self._workshop.find(song.kept))
 
-    def _end(self, song: _Pending, loader: Loader, meter: StageMeter) -> Iterator[tuple[int, Event]]:
+    def _end(self, song: Pending, loader: Loader, meter: StageMeter) -> Iterator[tuple[int, Event]]:
         """The last stage of a song whose audio is whole."""
         try:
             yield song.place, StageBegan("master")
@@ -360,7 +354,7 @@ class Engine(SpokenEngine):
         song.work.forget()
         yield song.place, Finished(finished)
 
-    def _discard(self, unfinished: dict[int, _Pending]) -> None:
+    def _discard(self, unfinished: dict[int, Pending]) -> None:
         for song in unfinished.values():
             self._workshop.discard(song.kept)
 
@@ -406,13 +400,13 @@ class Engine(SpokenEngine):
         module, name = RENDERERS[card.family].split(":")
         return getattr(import_module(module), name)()
 
-    def _keep(self, song: _Pending, event: LatentsReady) -> None:
+    def _keep(self, song: Pending, event: LatentsReady) -> None:
         try:
             self._workshop.keep(song.kept, event.latents)
         except OSError as error:
             song.work.warnings.append(f"The latents could not be kept in {song.kept.parent} ({error.strerror}).")
 
-    def _finish(self, song: _Pending, loader: Loader, meter: StageMeter, before: str | None) -> Song:
+    def _finish(self, song: Pending, loader: Loader, meter: StageMeter, before: str | None) -> Song:
         """Join, master, record. What is measured goes on with the stage `before` afterwards."""
         resolved, plan, work, output = song.resolved, song.plan, song.work, song.resolved.output
         raw, edit = join(resolved, work.audio(), song.source)
@@ -451,7 +445,7 @@ class Engine(SpokenEngine):
             score=work.score,
             origin=origin,
             sung=work.sung,
-            stems=_stems(work.score, record.gain_db) if output.stems and work.score is not None else {},
+            stems=stems_of(work.score, record.gain_db) if output.stems and work.score is not None else {},
             costs=(*song.planning, *meter.costs()),
         )
 
@@ -467,32 +461,8 @@ class Engine(SpokenEngine):
         )
 
 
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """A song of a pass, and what planning took. The rest is filled in as the pass goes on."""
-
-    place: int
-    resolved: ResolvedRequest
-    plan: Plan
-    planning: tuple[StageCost, ...]
-    kept: Path = field(init=False)
-    work: SongWork = field(init=False)
-    source: protocol.SourceData | None = None
-
-    @property
-    def seed(self) -> int:
-        (seed,) = self.resolved.seeds
-        return seed
-
-
 class _Closable(Protocol):
     def close(self) -> None: ...
-
-
-def _check_cancel(cancel: CancelFlag | None) -> None:
-    """Raises Cancelled where the caller asked to stop."""
-    if cancel is not None and cancel.is_set():
-        raise Cancelled
 
 
 def _has_lines(resolved: ResolvedRequest, wanted: bool) -> bool:
@@ -517,11 +487,3 @@ def _last_song(events: Iterator[Event], on_progress: Callable[[Event], None] | N
             song = event.song
     assert song is not None  # a run ends with Finished or raises
     return song
-
-
-def _stems(score: Score, gain_db: float) -> dict[str, np.ndarray]:
-    """Each track alone, at the level of the whole song (a limiter's work is not shared out)."""
-    from partita.score.sampler import stems
-
-    gain = np.float32(10 ** (gain_db / 20))
-    return {role: audio * gain for role, audio in stems(score).items()}

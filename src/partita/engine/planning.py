@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from partita.engine.cancel import CancelFlag, check_cancel
 from partita.engine.events import Event, StageBegan, Step
 from partita.engine.meter import StageMeter
 from partita.engine.store import ModelStore
-from partita.errors import Cancelled, ModelError
+from partita.errors import ModelError
 from partita.models.quantised import Form
 from partita.planner.lm.decode import Event as Written, Notice, Progress
 from partita.planner.lm.planner import Draft, LanguagePlanner
@@ -62,12 +63,6 @@ class NetworkLoader(Protocol):
 
 
 OpenPlanner = Callable[[PlannerCard, WeightFormat], NetworkLoader]
-
-
-class CancelFlag(Protocol):
-    """What `threading.Event` is."""
-
-    def is_set(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +252,7 @@ def _tell(
     """What a planner's generator returns; its progress is told as steps of the stage `plan`, for every place."""
     with closing(run):
         while True:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled
+            check_cancel(cancel)
             try:
                 told = next(run)
             except StopIteration as stop:

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import torch
 
 from partita.engine.archive import Archive
+from partita.engine.cancel import CancelFlag, check_cancel
 from partita.engine.events import Event, StageBegan
 from partita.engine.hearing import codes_of, hearing_model
 from partita.engine.meter import StageMeter
-from partita.engine.planning import DESCRIBING, CancelFlag, PlannerRoom, result_of
+from partita.engine.planning import DESCRIBING, PlannerRoom, result_of
 from partita.engine.store import ModelStore
-from partita.errors import Cancelled
 from partita.runtime import Runtime
 from partita.settings import Settings
 from partita.song.card import ModelCard
@@ -25,7 +26,7 @@ from partita.song.source import AudioRef
 from partita.weights.loaders import Loader
 
 
-class SpokenEngine:
+class SpokenEngine(ABC):
     """What needs a planner alone. Whoever inherits it fills in these."""
 
     planners: PlannerRoom
@@ -35,8 +36,8 @@ class SpokenEngine:
     _archive: Archive
     _checkpoint_dir: Path | None
 
-    def _open(self, card: ModelCard) -> Loader:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self, card: ModelCard) -> Loader: ...
 
     def write(
         self,
@@ -119,9 +120,4 @@ class SpokenEngine:
         source = self._archive.data(facts, card.family)
         parts = self.store.parts(self._open(card), StageMeter())
         yield StageBegan("source")
-        return codes_of(source, parts, self.runtime, check=lambda: _check(cancel))
-
-
-def _check(cancel: CancelFlag | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled
+        return codes_of(source, parts, self.runtime, check=lambda: check_cancel(cancel))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from partita.engine.events import AudioReady, Event, StageBegan, Step
 from partita.engine.meter import StageMeter
+from partita.engine.song import StageCost
 from partita.errors import ModelError
 from partita.render import protocol
 from partita.score.types import Score
+from partita.song.plan import Plan
+from partita.song.resolve import ResolvedRequest
 
 Range = tuple[int, int]
 
@@ -121,3 +126,24 @@ class SongWork:
             if first < end and not any(a <= first and end <= b for a, b in self._covered):
                 return first, end
         return None
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A song of a pass, and what planning took. The rest is filled in as the pass goes on."""
+
+    place: int
+    resolved: ResolvedRequest
+    plan: Plan
+    planning: tuple[StageCost, ...]
+    kept: Path = field(init=False)
+    work: SongWork = field(init=False)
+    source: protocol.SourceData | None = None
+
+
+def stems_of(score: Score, gain_db: float) -> dict[str, np.ndarray]:
+    """Each track alone, at the level of the whole song (a limiter's work is not shared out)."""
+    from partita.score.sampler import stems
+
+    gain = np.float32(10 ** (gain_db / 20))
+    return {role: audio * gain for role, audio in stems(score).items()}
