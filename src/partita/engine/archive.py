@@ -33,6 +33,7 @@ from partita.song.source import (
     LONGEST_SOURCE_S,
     SAMPLE_RATE_HZ,
     SHORTEST_SOURCE_S,
+    SILENT_BELOW,
     AudioRef,
     SongOrigin,
     SourceFacts,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from partita.render.protocol import SourceData
 
 CHANNELS = 64
-SILENT_BELOW = 1e-6
 _LATENT_FORMATS = ("F32", "F16", "F64")
 _HEAD = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")  # 56 bytes: the samples behind it are aligned in a memory map
 _SAMPLE_BYTES = 8

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from partita.song.resolve import ResolvedRequest
 
 LAST_CODE = 63_999
+CODES_PER_S = 5
 Origin = Literal["user", "source", "rule", "language model", "card"]
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from partita.errors import RequestError
 from partita.score.keys import parse_key
 from partita.song.card import ModelCard
+from partita.song.plan import CODES_PER_S
 from partita.song.request import SongRequest
 from partita.song.task import Retake, TextToMusic
 from partita.text.languages import check_language
 from partita.text.prompts import BPM_RANGE, DURATION_RANGE_S, INSTRUMENTAL_LYRICS
 
-CODES_PER_S = 5
 _SETTLED = ("caption", "lyrics", "language", "duration_s", "bpm", "key", "time_signature")
 
 

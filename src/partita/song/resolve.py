@@ -15,8 +15,8 @@ from partita.errors import RequestError
 from partita.song.adapters import AdapterFacts
 from partita.song.canvas import Canvas, lay_canvas
 from partita.song.card import GuidanceName, ModelCard, SolverName
-from partita.song.plan import Plan
-from partita.song.planned import CODES_PER_S, check_planner, follow_plan
+from partita.song.plan import CODES_PER_S, Plan
+from partita.song.planned import check_planner, follow_plan
 from partita.song.planning import PlannerOptions
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, TimeSignature
 from partita.song.source import LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts

@@ -18,6 +18,8 @@ from partita.song.values import Asked, Value
 SAMPLE_RATE_HZ = 48_000
 FRAME_SAMPLES = 1920
 """Samples to a latent frame, in every family that edits: 25 frames a second."""
+SILENT_BELOW = 1e-6
+"""Audio that is nowhere louder is silence, here as in the original."""
 SHORTEST_SOURCE_S = 0.1
 LONGEST_SOURCE_S = 600.0
 

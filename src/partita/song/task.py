@@ -11,24 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from partita.song.plan import LAST_CODE as LAST_CODE
+from partita.song.plan import LAST_CODE
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioRef
 from partita.song.values import Asked
+from partita.text.prompts import TrackName
 
-TrackName = Literal[
-    "woodwinds",
-    "brass",
-    "fx",
-    "synth",
-    "strings",
-    "percussion",
-    "keyboard",
-    "guitar",
-    "bass",
-    "drums",
-    "backing_vocals",
-    "vocals",
-]
 BlendMode = Literal["conservative", "balanced", "aggressive"]
 ChunkMask = Literal["explicit", "ones", "two"]
 SHORTEST_REGION_S = FRAME_SAMPLES / SAMPLE_RATE_HZ

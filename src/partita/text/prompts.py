@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 PROMPT_MAX_TOKENS = 256  # both limits count the appended <|endoftext|>
 LYRICS_MAX_TOKENS = 2048
@@ -20,7 +20,7 @@ UNKNOWN_DURATION_S = 30
 BPM_RANGE = (30, 300)
 DURATION_RANGE_S = (10, 600)
 TIME_SIGNATURES = (2, 3, 4, 6)
-TRACK_NAMES = (
+TrackName = Literal[
     "woodwinds",
     "brass",
     "fx",
@@ -33,7 +33,8 @@ TRACK_NAMES = (
     "drums",
     "backing_vocals",
     "vocals",
-)
+]
+TRACK_NAMES: tuple[TrackName, ...] = get_args(TrackName)
 KEY_SCALES = tuple(
     f"{note}{accidental} {mode}"
     for note in "ABCDEFG"

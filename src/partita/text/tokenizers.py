@@ -28,6 +28,23 @@ class Tokens:
     mask: Tensor
 
 
+def read_tokenizer(path: Path, reader: str) -> Tokenizer:
+    """The tokenizer in a file, for `reader`; without padding or truncation of its own.
+
+    Raises ModelError if the file is missing or unreadable.
+    """
+    if not path.is_file():
+        raise ModelError(f"{reader} needs {path}, which does not exist; fetch the model again.", path=path)
+    try:
+        # from_str and not from_file: the library cannot open every path that Python can, on Windows.
+        tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
+    except Exception as error:
+        raise ModelError(f"{path} is not a tokenizer file: {error}. Fetch the model again.", path=path) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 class TextTokenizer:
     """A tokenizer held ready. The end token is appended here and nothing else is, whatever the post-processor of the
     file does, so that files from different conversions give the same ids."""
@@ -43,15 +60,7 @@ class TextTokenizer:
         Raises ModelError if it is missing, unreadable, or without `<|endoftext|>`.
         """
         path = folder / FILE
-        if not path.is_file():
-            raise ModelError(f"The tokenizer needs {path}, which does not exist; fetch the model again.", path=path)
-        try:
-            # from_str and not from_file: the library cannot open every path that Python can, on Windows.
-            tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
-        except Exception as error:
-            raise ModelError(f"{path} is not a tokenizer file: {error}. Fetch the model again.", path=path) from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+        tokenizer = read_tokenizer(path, "The tokenizer")
         end_id = tokenizer.token_to_id(END_TOKEN)
         if end_id is None:
             raise ModelError(

@@ -32,7 +32,6 @@ FIELD_NAMES = tuple(field.value for field in FIELDS)
 
 BPM_MIN, BPM_MAX = 30, 300
 DURATION_MIN_S, DURATION_MAX_S = 10, 600
-CODES_PER_SECOND = 5
 KEYSCALES = tuple(
     f"{note}{accidental} {mode}"
     for note in "ABCDEFG"

@@ -6,7 +6,8 @@ Codes come at 5 a second. The context is what the planner was trained and is run
 from __future__ import annotations
 
 from partita.errors import RequestError
-from partita.planner.lm.fields import CODES_PER_SECOND, DURATION_MAX_S, DURATION_MIN_S
+from partita.planner.lm.fields import DURATION_MAX_S, DURATION_MIN_S
+from partita.song.plan import CODES_PER_S
 
 CONTEXT_TOKENS = 4096
 CONTEXT_MARGIN = 64
@@ -17,7 +18,7 @@ CODES_MARGIN, METADATA_MARGIN = 10, 500
 
 def code_target(duration_s: float | None) -> int | None:
     """How many codes last `duration_s`, or None where no duration (or none above 0) is asked for."""
-    return int(duration_s * CODES_PER_SECOND) if duration_s is not None and duration_s > 0 else None
+    return int(duration_s * CODES_PER_S) if duration_s is not None and duration_s > 0 else None
 
 
 def answer_tokens(
@@ -33,7 +34,7 @@ def answer_tokens(
     if duration_s is None or duration_s <= 0:
         return most
     held = max(DURATION_MIN_S, min(duration_max_s, DURATION_MAX_S, duration_s))
-    return min(int(held * CODES_PER_SECOND) + (CODES_MARGIN if codes_only else METADATA_MARGIN), most)
+    return min(int(held * CODES_PER_S) + (CODES_MARGIN if codes_only else METADATA_MARGIN), most)
 
 
 def check_fits(prompt_tokens: int, answer: int, context: int = CONTEXT_TOKENS, *, field: str = "lyrics") -> None:

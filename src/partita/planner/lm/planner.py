@@ -19,7 +19,7 @@ from partita.models.qwen3_decoder import Head, Qwen3Decoder
 from partita.planner.lm.chat import chat_of
 from partita.planner.lm.constraint import CodeColumns, GrammarConstraint
 from partita.planner.lm.decode import Continuation, Event, Written, decode
-from partita.planner.lm.fields import CODES_PER_SECOND, DURATION_MAX_S, Field, given_values
+from partita.planner.lm.fields import DURATION_MAX_S, Field, given_values
 from partita.planner.lm.grammar import CAPTION_MAX_TOKENS
 from partita.planner.lm.judge import judge_codes
 from partita.planner.lm.lengths import CONTEXT_MARGIN, CONTEXT_TOKENS, answer_tokens, check_fits
@@ -34,7 +34,7 @@ from partita.planner.lm.states import Rules
 from partita.planner.lm.steps import Speed
 from partita.planner.lm.tables import Tables
 from partita.planner.lm.vocabulary import code_token
-from partita.song.plan import Plan
+from partita.song.plan import CODES_PER_S, Plan
 
 ROWS_AT_ONCE = 8
 """The most continuations that are written side by side, as in the original: each guided pair of ten minutes holds
@@ -276,7 +276,7 @@ class LanguagePlanner:
         """Codes behind a finished thought: as many as cover `duration_s`, or as many as the planner likes."""
         rules = codes_rules(duration_s, original=how.original)
         if duration_s is not None and not how.original:
-            rules = replace(rules, target_codes=math.ceil(duration_s * CODES_PER_SECOND - 1e-6))
+            rules = replace(rules, target_codes=math.ceil(duration_s * CODES_PER_S - 1e-6))
         target = rules.target_codes
         most = answer_tokens(duration_s, codes_only=True) if how.original or target is None else target + 1
         prompts = self._prompts(how.original, how.layout)

@@ -14,9 +14,10 @@ from tokenizers import Tokenizer
 
 from partita.errors import ModelError
 from partita.planner.lm.chat import template_of
+from partita.song.plan import LAST_CODE
+from partita.text.tokenizers import FILE, read_tokenizer
 
-FILE = "tokenizer.json"
-CODE_COUNT = 64_000
+CODE_COUNT = LAST_CODE + 1
 """Entries of the codec's codebook, levels 8·8·8·5·5·5. The vocabulary has names for more; those decode to nothing."""
 
 CODE_TOKEN = re.compile(r"<\|audio_code_(\d+)\|>")
@@ -64,15 +65,7 @@ class PlannerVocabulary:
         Raises ModelError if the file is missing, unreadable or not a planner's.
         """
         path = folder / FILE
-        if not path.is_file():
-            raise ModelError(f"The planner needs {path}, which does not exist; fetch the model again.", path=path)
-        try:
-            # from_str and not from_file: the library cannot open every path that Python can, on Windows.
-            tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
-        except Exception as error:
-            raise ModelError(f"{path} is not a tokenizer file: {error}. Fetch the model again.", path=path) from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+        tokenizer = read_tokenizer(path, "The planner")
         return cls(tokenizer, path, template_of(folder))
 
     def _known(self, token: str, name: str) -> int:

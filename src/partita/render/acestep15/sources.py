@@ -26,13 +26,11 @@ from partita.models.oobleck_tiling import (
 from partita.render.acestep15.recipe import Padded, Recipe
 from partita.render.protocol import Job, SourceData, StepDone
 from partita.sampling.noise import Stream, noise, uniforms
-from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_BELOW
 
 REFERENCE_FRAMES = 750
 CLIPS = 3
 CLIP_FRAMES = REFERENCE_FRAMES // CLIPS
-# Quieter than this everywhere is silence to the original.
-SILENT_BELOW = 1e-6
 
 
 @dataclass(frozen=True)
