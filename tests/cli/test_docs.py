@@ -49,6 +49,7 @@ def test_the_table_of_tasks_names_the_models_of_the_catalog(kind):
     expected = {
         "all": everything,
         "all but built-in": everything - {"built-in"},
+        "all of 1.5": {card.id for card in catalog() if card.family == "acestep-1.5"},
         "base, xl-base": {"ace-step-1.5-base", "ace-step-1.5-xl-base"},
     }
     assert expected[said] == able

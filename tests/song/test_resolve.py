@@ -148,7 +148,7 @@ def test_the_built_in_model_edits_only_its_own_songs():
 
 def test_the_built_in_model_is_told_of_regions_in_one_way_only():
     own = OWN_SONG.model_copy(update={"song": OWN_SONG.song.model_copy(update={"family": "built-in"})})
-    with pytest.raises(RequestError, match="track by track") as caught:
+    with pytest.raises(RequestError, match="no mask of what to make") as caught:
         edited(Repaint(source="a.wav", start_s=1, chunk_mask="two"), "built-in", own)
     assert caught.value.field == "task.chunk_mask"
 
@@ -230,7 +230,7 @@ def test_flow_editing_takes_the_sources_words_from_its_record():
         (
             FlowEdit(source="a.wav", source_caption="y"),
             {"sampling": Sampling(guidance="adg"), "model": "ace-step-1.5-base"},
-            "guidance apg and cfg",
+            "guidances apg, cfg, not adg",
         ),
     ],
 )

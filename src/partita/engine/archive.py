@@ -29,7 +29,7 @@ from partita.errors import AudioError, ModelError, ReplayError, RequestError, Re
 from partita.song.card import Family
 from partita.song.record import Record
 from partita.song.source import (
-    FRAME_SAMPLES,
+    GRIDS,
     LONGEST_SOURCE_S,
     SAMPLE_RATE_HZ,
     SHORTEST_SOURCE_S,
@@ -37,6 +37,7 @@ from partita.song.source import (
     AudioRef,
     SongOrigin,
     SourceFacts,
+    grid_of_channels,
 )
 from partita.weights.headers import read_header
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from partita.engine.song import Song
     from partita.render.protocol import SourceData
 
-CHANNELS = 64
+_WIDTHS = " or ".join(str(channels) for channels in sorted({grid.channels for grid in GRIDS.values()}))
 _LATENT_FORMATS = ("F32", "F16", "F64")
 _HEAD = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")  # 56 bytes: the samples behind it are aligned in a memory map
 _SAMPLE_BYTES = 8
@@ -86,7 +87,7 @@ class Archive:
         """Take in a file, or find what is kept, and say what is known of it. `field` is the request's, for errors.
 
         Any rate, one or more channels, 0.1 to 600 s; what is kept is 48 kHz stereo and not clipped. A `.safetensors`
-        with `latents` `[T, 64]` is a source without audio. `tell` gets a sentence where a file says that it is a song
+        with `latents` `[T, D]` is a source without audio. `tell` gets a sentence where a file says that it is a song
         of Partita's and cannot be used as one. Raises AudioError for a file that is missing, silent, too short or too
         long, or no audio; RequestError where a hash is not kept here.
         """
@@ -155,17 +156,19 @@ class Archive:
                     "its audio as any other audio.",
                     path=self._song_path(song),
                 )
-            latents = self._song(song).latents[: -(-facts.samples // FRAME_SAMPLES)]
+            latents = self._song(song).latents[: GRIDS[family].around(facts.samples)]
         return SourceData(facts, audio, latents)
 
     def check_family(self, facts: SourceFacts, family: Family, field: str = "task.source") -> None:
-        """Raises RequestError where the source is latents alone and of another family."""
+        """Raises RequestError where the source is latents alone and of another family, or of another's width."""
         if not facts.latents_only:
             return
-        own = _read_latents(self._latents_path(facts.sha256))[1]
-        if own is not None and own != family:
+        latents, own = _read_latents(self._latents_path(facts.sha256))
+        if (own or family) != family or latents.shape[1] != GRIDS[family].channels:
+            whose = own or f"another family, with {latents.shape[1]} channels"
             raise RequestError(
-                f"{field} is latents of {own}, which {family} cannot read: give the audio, or use a model of {own}.",
+                f"{field} is latents of {whose}, which {family} cannot read: give the audio, or use a model of that "
+                "family.",
                 field=field,
                 value=facts.sha256,
             )
@@ -197,8 +200,7 @@ class Archive:
             return SourceFacts(sha256=sha256, samples=samples, song=self._origin_of(sha256))
         path = self._latents_path(sha256)
         if path.exists():
-            frames = len(_read_latents(path)[0])
-            return SourceFacts(sha256=sha256, samples=frames * FRAME_SAMPLES, latents_only=True)
+            return SourceFacts(sha256=sha256, samples=_samples_of(_read_latents(path)[0]), latents_only=True)
         raise RequestError(
             f"{field}: {self.folder} keeps no source {sha256}: give the file itself, which keeps it again.",
             field=f"{field}.sha256",
@@ -268,7 +270,7 @@ class Archive:
         path = self._latents_path(sha256)
         if not path.exists():
             self._write(path, [save({"latents": latents}, {"family": family} if family else None)])
-        return SourceFacts(sha256=sha256, samples=len(latents) * FRAME_SAMPLES, latents_only=True)
+        return SourceFacts(sha256=sha256, samples=_samples_of(latents), latents_only=True)
 
     def _song(self, name: str) -> KeptSong:
         path = self._song_path(name)
@@ -352,14 +354,14 @@ def _record_of(path: Path, tell: Callable[[str], None]) -> Record | None:
 
 
 def _read_latents(path: Path) -> tuple[np.ndarray, Family | None]:
-    """Latents float32 `[T, 64]` and their family, where the file names it. Raises AudioError."""
+    """Latents float32 `[T, D]` and their family, where the file names it. Raises AudioError."""
     if not path.exists():
         raise AudioError(f"There is no file {path}: check the path.", path=path)
     try:
         info = read_header(path).tensors.get("latents")
         if info is None or info.dtype not in _LATENT_FORMATS:
             raise AudioError(
-                f"{path} holds no latents that can be used: a tensor `latents` [T, {CHANNELS}] of "
+                f"{path} holds no latents that can be used: a tensor `latents` [T, {_WIDTHS}] of "
                 f"{' or '.join(_LATENT_FORMATS)} is needed.",
                 path=path,
             )
@@ -371,13 +373,20 @@ def _read_latents(path: Path) -> tuple[np.ndarray, Family | None]:
     return _checked_latents(latents, str(path), path), cast("Family | None", family)
 
 
+def _samples_of(latents: np.ndarray) -> int:
+    """Length in samples of what latents `[T, D]` of a known width decode to."""
+    grid = grid_of_channels(latents.shape[1])
+    assert grid is not None  # what has another width was refused
+    return grid.samples(len(latents))
+
+
 def _checked_latents(latents: Any, name: str, path: Path | None) -> np.ndarray:
     array = np.asarray(latents)
-    if array.ndim != 2 or array.shape[1] != CHANNELS or array.dtype.kind != "f":
+    if array.ndim != 2 or grid_of_channels(array.shape[1]) is None or array.dtype.kind != "f":
         raise AudioError(
-            f"{name} should be floats [T, {CHANNELS}], 25 frames a second; got {array.dtype} {array.shape}.", path=path
+            f"{name} should be floats [T, {_WIDTHS}], frame by frame; got {array.dtype} {array.shape}.", path=path
         )
-    duration_s = len(array) * FRAME_SAMPLES / SAMPLE_RATE_HZ
+    duration_s = _samples_of(array) / SAMPLE_RATE_HZ
     if not SHORTEST_SOURCE_S <= duration_s <= LONGEST_SOURCE_S:
         raise AudioError(
             f"{name}: {len(array)} frames of latents are {duration_s:.2f} s, and {SHORTEST_SOURCE_S:g} to "

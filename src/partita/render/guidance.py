@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from partita.sampling.guidance import Guidance, Kind
-from partita.song.resolve import ResolvedSampling
+from partita.song.sampling import ResolvedSampling
 
 
 def guidance_of(sampling: ResolvedSampling) -> Guidance | None:

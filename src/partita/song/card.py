@@ -11,9 +11,10 @@ from pydantic import Field
 
 from partita.song.values import Value
 
-Family = Literal["built-in", "acestep-1.5"]
+Family = Literal["built-in", "acestep-1.5", "acestep-v1"]
 SolverName = Literal["euler", "heun", "dpmpp-2m", "sde"]
-GuidanceName = Literal["apg", "cfg", "adg", "adg-w-norm", "adg-wo-clip"]
+GuidanceName = Literal["apg", "cfg", "cfg-star", "adg", "adg-w-norm", "adg-wo-clip"]
+ErgPart = Literal["tags", "lyrics", "diffusion"]
 
 
 class FileEntry(Value):
@@ -49,13 +50,28 @@ class DurationLimits(Value):
     default_s: float
 
 
+class V1Sampling(Value):
+    """What ACE-Step v1's sampler has besides steps, solver and scale; `song.request.Sampling` says what each does."""
+
+    omega: float = 10.0
+    guidance_share: float = 0.5
+    guidance_decay: float = 0.0
+    guidance_floor: float = 3.0
+    guidance_text: float = 0.0
+    guidance_lyrics: float = 0.0
+    erg: tuple[ErgPart, ...] = ("diffusion",)
+    oss_steps: tuple[int, ...] = ()
+
+
 class SamplingDefaults(Value):
     """How a checkpoint samples when nobody says otherwise, and what it accepts."""
 
-    schedule: Literal["turbo", "continuous", "linear"] = Field(
-        description="turbo: the published tables; continuous: any number of steps at any shift; linear: base and SFT."
+    schedule: Literal["turbo", "continuous", "linear", "shifted-twice"] = Field(
+        description="turbo: the published tables; continuous: any number of steps at any shift; linear: base and SFT; "
+        "shifted-twice: ACE-Step v1, whose end points are shifted before the line between them is."
     )
     steps: int
+    other_steps: tuple[int, ...] = Field(default=(), description="Further numbers of steps that it is known for.")
     max_steps: int
     fixed_steps: bool = Field(default=False, description="True where the published sampler has one step count only.")
     shift: float
@@ -69,10 +85,17 @@ class SamplingDefaults(Value):
     guidance_scale: float = Field(description="1 where the checkpoint runs without guidance.")
     guidance_supported: bool
     guidance: GuidanceName = "apg"
+    guidances: tuple[GuidanceName, ...] = ("apg", "cfg", "adg", "adg-w-norm", "adg-wo-clip")
+    edit_guidances: tuple[GuidanceName, ...] = Field(default=("apg", "cfg"), description="Those of flow editing.")
     solver: SolverName = "euler"
     solvers: tuple[SolverName, ...] = ("euler", "heun", "dpmpp-2m", "sde")
+    edit_solvers: tuple[SolverName, ...] = Field(default=("euler",), description="Those of flow editing.")
+    span_solvers: tuple[SolverName, ...] | None = Field(
+        default=None, description="Those that make a region of a source, where these are not all."
+    )
     edit_steps: int | None = Field(default=None, description="Steps of flow editing, where they differ.")
     edit_guidance_scale: float | None = Field(default=None, description="Guidance of flow editing, where it differs.")
+    v1: V1Sampling | None = Field(default=None, description="The knobs of ACE-Step v1, where it has them.")
 
 
 class LoudnessDefaults(Value):
@@ -118,6 +141,10 @@ class ModelCard(Published):
     tasks: tuple[str, ...] = ("text-to-music",)
     references: bool = Field(default=False, description="Whether it hears timbre references.")
     codes: bool = Field(default=False, description="Whether it can follow semantic codes.")
+    context: bool = Field(
+        default=False,
+        description="Whether it is given latents to follow, and a mask of what to make.",
+    )
     adapters: bool = Field(default=False, description="Whether LoRA and LoKr adapters fit it.")
     own_songs_only: bool = Field(default=False, description="True where it edits only songs that it made.")
     sings: bool = True

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from partita.audio.formats import BIT_DEPTHS, BITRATES_KBPS, NEEDS_AV
 from partita.errors import RequestError
 from partita.score.keys import tidy_key
-from partita.song.card import GuidanceName, SolverName
+from partita.song.card import ErgPart, GuidanceName, SolverName
 from partita.song.plan import Plan
 from partita.song.planning import PlannerOptions
 from partita.song.source import AudioRef
@@ -24,6 +24,7 @@ from partita.text.languages import check_language
 AudioFormat = Literal["wav", "flac", "mp3", "ogg", "opus", "aac"]
 TimeSignature = Literal["2/4", "3/4", "4/4", "6/8"]
 MAX_SEED = 2**32 - 1
+MOST_OSS_STEPS = 1000
 
 
 class Sampling(Asked):
@@ -39,7 +40,8 @@ class Sampling(Asked):
         description="Use own timesteps as they are where the published sampler would snap them to its table.",
     )
     solver: SolverName | None = Field(
-        default=None, description="euler (deterministic path) or sde (fresh noise each step)."
+        default=None,
+        description="euler, heun, dpmpp-2m (no chance), or sde, also pingpong (fresh noise each step).",
     )
     guidance: GuidanceName | None = Field(
         default=None, description="How the conditional and the null prediction combine."
@@ -48,6 +50,37 @@ class Sampling(Asked):
     guidance_interval: tuple[float, float] = Field(
         default=(0.0, 1.0), description="Times t between which guidance acts."
     )
+    guidance_share: float | None = Field(
+        default=None, ge=0, le=1, description="v1: share of the steps, in the middle of them, in which guidance acts."
+    )
+    guidance_decay: float | None = Field(
+        default=None, ge=0, le=1, description="v1: how far the scale falls towards guidance_floor while it acts."
+    )
+    guidance_floor: float | None = Field(default=None, ge=1, le=30, description="v1: what the scale falls towards.")
+    guidance_text: float | None = Field(
+        default=None, ge=0, le=30, description="v1: with guidance_lyrics, a scale for the words alone; 0 is off."
+    )
+    guidance_lyrics: float | None = Field(
+        default=None, ge=0, le=30, description="v1: with guidance_text, a scale for words and lyrics; 0 is off."
+    )
+    erg: tuple[ErgPart, ...] | None = Field(
+        default=None,
+        description="v1: where guidance is led away from a weakened reading instead of none: tags, lyrics, diffusion.",
+    )
+    omega: float | None = Field(
+        default=None,
+        ge=-100,
+        le=100,
+        description="v1: how far each step goes: -10 is 0.954 times, 0 once, 10 1.046.",
+    )
+    oss_steps: tuple[int, ...] | None = Field(
+        default=None, description="v1: which steps of a longer schedule to take, such as 16,29,52,96; replaces steps."
+    )
+
+    @field_validator("solver", mode="before")
+    @classmethod
+    def _solver_by_its_other_name(cls, value: Any) -> Any:
+        return "sde" if value == "pingpong" else value
 
     @field_validator("timesteps")
     @classmethod
@@ -56,6 +89,15 @@ class Sampling(Asked):
             return None
         if not value or any(not 0 <= t <= 1 for t in value) or any(a < b for a, b in pairwise(value)):
             raise ValueError("must be numbers from 1 down to 0, each at most the one before")
+        return value
+
+    @field_validator("oss_steps")
+    @classmethod
+    def _steps_rise(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (not value or value[0] < 1 or any(a >= b for a, b in pairwise(value))):
+            raise ValueError("must be whole numbers from 1 up, each above the one before")
+        if value is not None and value[-1] > MOST_OSS_STEPS:
+            raise ValueError(f"must end at {MOST_OSS_STEPS} or before")
         return value
 
     @field_validator("guidance_interval")

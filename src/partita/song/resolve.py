@@ -14,12 +14,13 @@ from partita.audio.formats import DEFAULT_BIT_DEPTH, DEFAULT_BITRATE_KBPS
 from partita.errors import RequestError
 from partita.song.adapters import AdapterFacts
 from partita.song.canvas import Canvas, lay_canvas
-from partita.song.card import GuidanceName, ModelCard, SolverName
+from partita.song.card import ModelCard
 from partita.song.plan import CODES_PER_S, Plan
 from partita.song.planned import check_planner, follow_plan
 from partita.song.planning import PlannerOptions
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, TimeSignature
-from partita.song.source import LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts
+from partita.song.sampling import ResolvedSampling, resolve_sampling
+from partita.song.source import GRIDS, LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts
 from partita.song.task import EDIT_RECIPES, FlowEdit, Task, TextToMusic, source_of
 from partita.song.values import Value
 from partita.text.prompts import INSTRUMENTAL_LYRICS
@@ -45,19 +46,6 @@ class ResolvedAdapter(Value):
 
     facts: AdapterFacts
     strength: float
-
-
-class ResolvedSampling(Value):
-    """Sampling with every choice made. `timesteps` set means that `steps` and `shift` do not act."""
-
-    steps: int
-    shift: float
-    timesteps: tuple[float, ...] | None
-    timesteps_verbatim: bool
-    solver: SolverName
-    guidance: GuidanceName
-    guidance_scale: float
-    guidance_interval: tuple[float, float]
 
 
 class ResolvedOutput(Value):
@@ -140,7 +128,7 @@ def resolve(
     _check_source(request, card, taken.source, cards)
     _check_card_limits(request, card)
     warnings: list[str] = list(taken.notes)
-    task, canvas = _task(request, taken.source, warnings)
+    task, canvas = _task(request, card, taken.source, warnings)
     caption, lyrics, instrumental = _words(request, card, taken.source, warnings)
     _check_lines(request, card, instrumental, cards)
     seed = request.seed if request.seed is not None else fresh_seed()
@@ -172,7 +160,7 @@ def resolve(
         planner=request.planner,
         plan=request.plan,
         best_of=request.best_of,
-        sampling=_sampling(request, card, warnings),
+        sampling=resolve_sampling(request, card, warnings),
         output=output,
         parity=request.parity,
         warnings=tuple(warnings),
@@ -193,13 +181,15 @@ def _check_task(request: SongRequest, card: ModelCard, cards: Sequence[ModelCard
             field="task",
             value=kind,
         )
-    if card.own_songs_only and getattr(request.task, "chunk_mask", "explicit") != "explicit":
-        raise RequestError(
-            f"{card.id} is told of a region track by track: its chunk_mask is explicit, and ones and two mean "
-            "nothing to it. Leave it out.",
-            field="task.chunk_mask",
-            value=getattr(request.task, "chunk_mask", None),
-        )
+    for field, usual in (("chunk_mask", "explicit"), ("follow", "nothing")):
+        value = getattr(request.task, field, usual)
+        if not card.context and value != usual:
+            raise RequestError(
+                f"{card.id} is given no latents to follow and no mask of what to make: {field} is {usual}, and {value} "
+                "means nothing to it. Leave it out." + _can(cards, lambda one: one.context and kind in one.tasks),
+                field=f"task.{field}",
+                value=value,
+            )
     codes = request.task.codes if isinstance(request.task, TextToMusic) else None
     planned = request.plan.codes if request.plan is not None else None
     for field, given, able, what in (
@@ -256,7 +246,9 @@ def _check_source(
         )
 
 
-def _task(request: SongRequest, source: SourceFacts | None, warnings: list[str]) -> tuple[Task, Canvas | None]:
+def _task(
+    request: SongRequest, card: ModelCard, source: SourceFacts | None, warnings: list[str]
+) -> tuple[Task, Canvas | None]:
     """The task with its defaults and without paths, and where its source lies."""
     task = request.task
     if isinstance(task, FlowEdit):
@@ -264,8 +256,15 @@ def _task(request: SongRequest, source: SourceFacts | None, warnings: list[str])
     if source is None or source_of(task) is None:
         return task, None
     task = task.model_copy(update={"source": AudioRef(sha256=source.sha256)})
-    canvas, notes = lay_canvas(task, source, original=request.parity)
+    canvas, notes = lay_canvas(task, source, grid=GRIDS[card.family], original=request.parity)
     warnings.extend(notes)
+    if not canvas.spans and canvas.duration_s > card.duration.max_s:
+        raise RequestError(
+            f"{task.kind} makes all of its source anew, which is {canvas.duration_s:g} s long, and {card.id} makes at "
+            f"most {card.duration.max_s:g} s at once: give a shorter one, or a region of it.",
+            field="task.source",
+            value=canvas.duration_s,
+        )
     return task, canvas
 
 
@@ -373,103 +372,6 @@ def _check_lines(request: SongRequest, card: ModelCard, instrumental: bool, card
                 field=f"output.{name}",
                 value=True,
             )
-
-
-def _sampling(request: SongRequest, card: ModelCard, warnings: list[str]) -> ResolvedSampling:
-    asked, defaults = request.sampling, card.sampling
-    edits = isinstance(request.task, FlowEdit)
-    usual_steps = (defaults.edit_steps if edits else None) or defaults.steps
-    steps = asked.steps if asked.steps is not None else usual_steps
-    if defaults.fixed_steps and steps != defaults.steps:
-        raise RequestError(
-            f"{card.id} samples in {defaults.steps} steps only, and {steps} were asked for; use sampling.timesteps "
-            "for a schedule of your own.",
-            field="sampling.steps",
-            value=steps,
-        )
-    if steps > defaults.max_steps:
-        raise RequestError(
-            f"sampling.steps {steps} is more than {card.id} takes: at most {defaults.max_steps}.",
-            field="sampling.steps",
-            value=steps,
-        )
-    shift = asked.shift if asked.shift is not None else defaults.shift
-    if defaults.shifts and shift not in defaults.shifts:
-        nearest = min(defaults.shifts, key=lambda known: abs(known - shift))
-        if not request.parity:
-            raise RequestError(
-                f"{card.id} has the shifts {', '.join(f'{known:g}' for known in defaults.shifts)}, not {shift:g}: "
-                f"{nearest:g} is the nearest (parity rounds to it as the original does).",
-                field="sampling.shift",
-                value=shift,
-            )
-        warnings.append(f"shift {shift:g} is rounded to {nearest:g}, as the original does.")
-        shift = nearest
-    if defaults.shift_range and not defaults.shift_range[0] <= shift <= defaults.shift_range[1]:
-        low, high = defaults.shift_range
-        raise RequestError(
-            f"{card.id} takes shifts from {low:g} to {high:g}, not {shift:g}.", field="sampling.shift", value=shift
-        )
-    if asked.timesteps is not None:
-        _check_timesteps(asked.timesteps, card)
-        if asked.steps is not None or asked.shift is not None:
-            raise RequestError(
-                "sampling.timesteps replaces steps and shift: leave those out.",
-                field="sampling.timesteps",
-                value=asked.timesteps,
-            )
-    if edits and asked.solver not in (None, "euler"):
-        raise RequestError(
-            f"edit follows the difference of two velocities, which only the solver euler does; {asked.solver} was "
-            "asked for: leave it out.",
-            field="sampling.solver",
-            value=asked.solver,
-        )
-    if edits and asked.guidance not in (None, "apg", "cfg"):
-        raise RequestError(
-            f"edit has the guidance apg and cfg, not {asked.guidance}.", field="sampling.guidance", value=asked.guidance
-        )
-    solver = asked.solver or defaults.solver
-    if solver not in defaults.solvers:
-        raise RequestError(
-            f"{card.id} has the solvers {', '.join(defaults.solvers)}, not {solver}.",
-            field="sampling.solver",
-            value=solver,
-        )
-    usual_scale = (defaults.edit_guidance_scale if edits else None) or defaults.guidance_scale
-    scale = asked.guidance_scale if asked.guidance_scale is not None else usual_scale
-    if not defaults.guidance_supported and (
-        scale != 1 or asked.guidance is not None or asked.guidance_interval != (0.0, 1.0)
-    ):
-        raise RequestError(
-            f"{card.id} runs without guidance: guidance, guidance_scale and guidance_interval do nothing for it. "
-            "Leave them out, or use a base or SFT checkpoint.",
-            field="sampling.guidance_scale",
-            value=scale,
-        )
-    for name, value, usual in (("steps", steps, usual_steps), ("shift", shift, defaults.shift)):
-        if asked.timesteps is None and value != usual:
-            warnings.append(f"{name} {value:g} is not what {card.id} was tuned for ({usual:g}).")
-    return ResolvedSampling(
-        steps=steps,
-        shift=shift,
-        timesteps=asked.timesteps,
-        timesteps_verbatim=asked.timesteps_verbatim,
-        solver=solver,
-        guidance=asked.guidance or defaults.guidance,
-        guidance_scale=scale,
-        guidance_interval=asked.guidance_interval,
-    )
-
-
-def _check_timesteps(timesteps: tuple[float, ...], card: ModelCard) -> None:
-    longest = card.sampling.max_timesteps
-    if len(timesteps) > longest:
-        raise RequestError(
-            f"{card.id} takes at most {longest} timesteps, and {len(timesteps)} were given.",
-            field="sampling.timesteps",
-            value=timesteps,
-        )
 
 
 def _output(request: SongRequest, card: ModelCard) -> ResolvedOutput:

@@ -6,6 +6,8 @@ Nothing here reads files: taking audio in, keeping it and finding its latents is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Self
 
@@ -17,11 +19,49 @@ from partita.song.values import Asked, Value
 
 SAMPLE_RATE_HZ = 48_000
 FRAME_SAMPLES = 1920
-"""Samples to a latent frame, in every family that edits: 25 frames a second."""
+"""Samples to a latent frame where there are 25 a second, as in most families."""
 SILENT_BELOW = 1e-6
 """Audio that is nowhere louder is silence, here as in the original."""
 SHORTEST_SOURCE_S = 0.1
 LONGEST_SOURCE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameGrid:
+    """How a family's latents lie on the samples: `frame_samples` to a frame, which may be no whole number, and
+    `channels` numbers in each."""
+
+    frame_samples: Fraction
+    channels: int
+
+    @property
+    def frame_s(self) -> float:
+        return float(self.frame_samples / SAMPLE_RATE_HZ)
+
+    def samples(self, frames: int) -> int:
+        """Samples of so many frames, the last one whole: also the first sample of frame `frames`."""
+        return -(-frames * self.frame_samples.numerator // self.frame_samples.denominator)
+
+    def within(self, samples: int) -> int:
+        """Whole frames in so many samples: also the frame that holds sample `samples`."""
+        return samples * self.frame_samples.denominator // self.frame_samples.numerator
+
+    def around(self, samples: int) -> int:
+        """Frames that hold so many samples, the last one perhaps in part."""
+        return -(-samples * self.frame_samples.denominator // self.frame_samples.numerator)
+
+
+GRIDS: dict[Family, FrameGrid] = {
+    "built-in": FrameGrid(Fraction(FRAME_SAMPLES), 64),
+    "acestep-1.5": FrameGrid(Fraction(FRAME_SAMPLES), 64),
+    # 4096 samples at 44.1 kHz; 8 channels of 16 bins.
+    "acestep-v1": FrameGrid(Fraction(4096 * 160, 147), 128),
+}
+
+
+def grid_of_channels(channels: int) -> FrameGrid | None:
+    """The grid of latents whose family is not known, or none where no family has so many channels."""
+    return next((grid for grid in GRIDS.values() if grid.channels == channels), None)
 
 
 class AudioRef(Asked):

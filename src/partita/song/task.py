@@ -12,13 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from partita.song.plan import LAST_CODE
-from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ, AudioRef
+from partita.song.source import AudioRef
 from partita.song.values import Asked
 from partita.text.prompts import TrackName
 
 BlendMode = Literal["conservative", "balanced", "aggressive"]
 ChunkMask = Literal["explicit", "ones", "two"]
-SHORTEST_REGION_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 _CODE = re.compile(r"<\|audio_code_(\d+)\|>")
 
 SourceField = Annotated[AudioRef, Field(description="The audio to work from: a file of any kind, or kept audio.")]

@@ -32,7 +32,8 @@ from partita.score.grid import FRAME_RATE_HZ
 from partita.score.styles import Cast
 from partita.score.types import ROLES, Role
 from partita.song.card import SolverName
-from partita.song.resolve import ResolvedRequest, ResolvedSampling
+from partita.song.resolve import ResolvedRequest
+from partita.song.sampling import ResolvedSampling
 from partita.song.task import Retake
 
 SOLVERS: dict[SolverName, Solver] = {"euler": euler, "heun": heun(), "dpmpp-2m": dpmpp_2m}
