@@ -45,11 +45,13 @@ class Limit:
 
     of_peak: divided by the largest expected value; of_target_peak: by that of the case's `target_latents`;
     of_step_peak: by that of its step, where `per_step` gives steps (by index) a limit of their own.
+    `above` gives limits of their own to expected values above a number: the first that a value exceeds counts.
     """
 
     measure: Measure
     value: float
     per_step: tuple[tuple[int, float], ...] = ()
+    above: tuple[tuple[float, float], ...] = ()
 
 
 EXACT = Limit("exact", 0.0)
@@ -80,6 +82,24 @@ LIMITS_V15: dict[str, tuple[tuple[str, Limit], ...]] = {
 }
 LIMITS_V15["06"] = LIMITS_V15["05"]
 
+# Files of v1 are told apart by their `kind`.
+LIMITS_V1: dict[str, tuple[tuple[str, Limit], ...]] = {
+    "dcae": (
+        ("*.latents", Limit("absolute", 1.5e-4)),
+        ("*.latents_scaled", Limit("absolute", 3e-5)),
+        ("*.mel", Limit("absolute", 3e-5)),
+        ("*", Limit("absolute", 4e-4)),
+    ),
+    "vocoder": (("*.wav", Limit("absolute", 1e-6)), ("*", Limit("absolute", 3e-5))),
+    "mel": (
+        ("*.linear", Limit("absolute", 2e-4)),
+        ("*.mel", Limit("absolute", 1e-5)),
+        ("*.log_mel", Limit("absolute", 8e-3, above=((-5.0, 1e-4), (-8.0, 1e-3)))),
+    ),
+    "resample": (("*", Limit("absolute", 3e-6)),),
+    "music_dcae": (("*.latents", Limit("absolute", 8e-4)), ("*.wav_*", Limit("absolute", 2e-6))),
+}
+
 TENSOR_CHECKERS: dict[str, str] = {
     "01": "tests.golden.networks:check_condition_encoder",
     "02": "tests.golden.networks:check_dit",
@@ -90,6 +110,11 @@ TENSOR_CHECKERS: dict[str, str] = {
     "07": "tests.golden.sampling:check_guidance",
     "08": "tests.golden.blending:check_blending",
     "11": "tests.golden.scoring:check_matrices",
+    "dcae": "tests.golden.v1_codec:check_dcae",
+    "vocoder": "tests.golden.v1_codec:check_vocoder",
+    "mel": "tests.golden.v1_codec:check_mel",
+    "resample": "tests.golden.v1_codec:check_resample",
+    "music_dcae": "tests.golden.v1_codec:check_music_dcae",
 }
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.
@@ -177,7 +202,7 @@ def limit_of(key: str, qualified: str, expected: Tensor) -> Limit | None:
     """The limit of an output named `qualified`, or None where the table has none. Whole numbers must be equal."""
     if not (expected.is_floating_point() or expected.is_complex()):
         return EXACT
-    for pattern, limit in LIMITS_V15.get(key, ()):
+    for pattern, limit in (*LIMITS_V15.get(key, ()), *LIMITS_V1.get(key, ())):
         if fnmatchcase(qualified, pattern):
             return limit
     return None
@@ -195,6 +220,13 @@ def errors(limit: Limit, expected: Tensor, got: Tensor, target_peak: float | Non
     gap = torch.where(same, 0.0, (want - have).abs()).nan_to_num(nan=float("inf"), posinf=float("inf"))
     worst = float(gap.max())
     peak = float(want.nan_to_num().abs().max())
+    if limit.above:
+        bounds = torch.full_like(want, limit.value)
+        for threshold, value in reversed(limit.above):
+            bounds = torch.where(want > threshold, value, bounds)
+        at = int((gap / bounds).argmax())
+        worst = float(gap.flatten()[at])
+        return worst, worst / peak if peak else worst, float(bounds.flatten()[at])
     if limit.measure == "of_target_peak" and target_peak:
         return worst, worst / target_peak, limit.value
     if limit.measure == "of_step_peak" and want.dim() > 1:
