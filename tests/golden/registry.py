@@ -98,6 +98,17 @@ LIMITS_V1: dict[str, tuple[tuple[str, Limit], ...]] = {
     ),
     "resample": (("*", Limit("absolute", 3e-6)),),
     "music_dcae": (("*.latents", Limit("absolute", 8e-4)), ("*.wav_*", Limit("absolute", 2e-6))),
+    "transformer": (
+        ("*.encoder_hidden_mask", EXACT),
+        ("*.proj_loss_*", Limit("absolute", 5e-6)),
+        ("*", Limit("absolute", 5e-5)),
+    ),
+    "conformer": (
+        ("*.hidden", Limit("absolute", 2e-5)),
+        ("*.pos_emb", Limit("absolute", 1e-5)),
+        ("*", Limit("absolute", 1e-4)),
+    ),
+    "block": (("rope.*", Limit("absolute", 1e-5)), ("*.out", Limit("absolute", 2e-5))),
 }
 
 TENSOR_CHECKERS: dict[str, str] = {
@@ -115,6 +126,9 @@ TENSOR_CHECKERS: dict[str, str] = {
     "mel": "tests.golden.v1_codec:check_mel",
     "resample": "tests.golden.v1_codec:check_resample",
     "music_dcae": "tests.golden.v1_codec:check_music_dcae",
+    "transformer": "tests.golden.v1_networks:check_transformer",
+    "conformer": "tests.golden.v1_networks:check_lyric_encoder",
+    "block": "tests.golden.v1_networks:check_block",
 }
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.

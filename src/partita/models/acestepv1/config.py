@@ -7,7 +7,7 @@ the fields are the published values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from partita.errors import ModelError
@@ -70,7 +70,7 @@ class TransformerConfig:
     ssl_encoder_depths: tuple[int, ...] = (8, 8)
     ssl_latent_dims: tuple[int, ...] = (1024, 768)
     ssl_names: tuple[str, ...] = ("mert", "m-hubert")
-    lyric_encoder: LyricEncoderConfig = LyricEncoderConfig()
+    lyric_encoder: LyricEncoderConfig = field(default_factory=LyricEncoderConfig)
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -180,11 +180,12 @@ def relu_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     In float32 whatever the number format, as two products of a head's size: no `[T, T]` is made.
     """
     batch, length, heads, dim = query.shape
+    dtype = query.dtype
     query, key, value = (one.transpose(1, 2).flatten(0, 1) for one in (query.relu(), key.relu(), value))
     query, key, value = query.float(), key.float(), value.float()
     total = key.sum(dim=1).unsqueeze(-1)  # [B * N, d, 1]
     out = torch.bmm(query, torch.bmm(key.transpose(1, 2), value)) / (torch.bmm(query, total) + TINY)
-    return out.view(batch, heads, length, dim).transpose(1, 2).flatten(2)
+    return out.to(dtype).view(batch, heads, length, dim).transpose(1, 2).flatten(2)
 
 
 def weakened(query: Tensor, factor: float | Tensor) -> Tensor:
