@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -18,6 +19,7 @@ from partita.errors import RequestError
 TURBO_STEPS = 8
 TURBO_SHIFTS = (1.0, 2.0, 3.0)
 TURBO_MAX_TIMESTEPS = 20
+TRAINING_LEVELS = 1000  # of ACE-Step v1: its noise levels in training are u = 1/1000, 2/1000, ... 1, shifted
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,52 @@ def linear_schedule(steps: int, shift: float, dtype: torch.dtype, *, clamp: bool
     return Schedule(tuple((t.clamp_max(1.0) if clamp else t).tolist()))
 
 
+def training_levels(shift: float, top: float = 1.0) -> tuple[float, ...]:
+    """The thousand noise levels that ACE-Step v1 is trained on, largest first: an even line from `top` to 1/1000,
+    shifted, in float32."""
+    _check_shift(shift)
+    line = _line(top, 1 / TRAINING_LEVELS, TRAINING_LEVELS)
+    return _rounded([shifted(u, shift) for u in line], torch.float32)
+
+
+def shifted_twice_schedule(steps: int, shift: float, *, start: float = 1.0) -> Schedule:
+    """ACE-Step v1's schedule, in float32: an even line from `start` to the last training level, shifted.
+
+    The line's end is shifted already, and so it stops well before the music: with shift 3 the last step begins at
+    0.0089. The original, where it begins part-way at u (`training_levels`' `top`), gives the line a shifted start too,
+    and its first time is u shifted twice. With `start` u itself, the first time is u shifted once, and the steps are
+    as dense as the whole schedule's.
+    """
+    _check_steps(steps)
+    _check_shift(shift)
+    line = _line(start, shifted(1 / TRAINING_LEVELS, shift), steps)
+    return Schedule((*_rounded([shifted(u, shift) for u in line], torch.float32), 0.0))
+
+
+def picked_schedule(picks: Sequence[int], shift: float, dtype: torch.dtype = torch.float32) -> Schedule:
+    """Steps picked from ACE-Step v1's schedule of `max(picks)` steps, counted from 1: few steps, each where it counts.
+
+    They are shifted a third time. The original keeps the picked times in the number format of the model, `dtype`, and
+    in bfloat16 that moves them by up to 1/500. Raises RequestError unless the picks rise from 1 or more.
+    """
+    if not picks or picks[0] < 1 or any(later <= earlier for earlier, later in pairwise(picks)):
+        raise RequestError(
+            f"oss_steps is {list(picks)}; give whole numbers from 1 on, each larger than the one before.",
+            field="oss_steps",
+            value=list(picks),
+        )
+    whole = torch.tensor(shifted_twice_schedule(picks[-1], shift).times) * 1000.0
+    stored = whole[[pick - 1 for pick in picks]].to(dtype)
+    levels = (stored / 1000.0).float()
+    return Schedule((*(shift * levels / (1.0 + (shift - 1.0) * levels)).tolist(), 0.0))
+
+
+def doubled(schedule: Schedule) -> Schedule:
+    """Every time between the two ends twice: the schedule on which `solvers.heun_in_turns` looks once a step."""
+    start, *inner, end = schedule.times
+    return Schedule((start, *(t for t in inner for _ in range(2)), end))
+
+
 def verbatim_schedule(timesteps: Sequence[float], dtype: torch.dtype) -> Schedule:
     """The given times as they are; the last is the end point, so 0 belongs in the list unless noise is to be left."""
     return Schedule(_rounded(_checked(timesteps), dtype))
@@ -116,6 +164,10 @@ def verbatim_schedule(timesteps: Sequence[float], dtype: torch.dtype) -> Schedul
 
 def _rounded(times: Sequence[float], dtype: torch.dtype) -> tuple[float, ...]:
     return tuple(torch.tensor(times, dtype=torch.float64).to(dtype).tolist())
+
+
+def _line(start: float, end: float, count: int) -> list[float]:
+    return [start + (end - start) * i / max(count - 1, 1) for i in range(count)]
 
 
 def _nearest(value: float, choices: Sequence[float]) -> float:
