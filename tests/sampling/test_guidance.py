@@ -13,33 +13,34 @@ from partita.sampling.noise import noise
 
 SHAPE = (2, 13, 8)
 COND, NULL, X = (noise(seed, SHAPE) for seed in (1, 2, 3))
+STEP = 5
 
 
 @pytest.mark.parametrize("kind", ["cfg", "apg"])
 def test_a_scale_of_one_is_the_conditional_prediction(kind: guidance.Kind) -> None:
-    guided, _ = guidance.guide(Guidance(kind, 1.0), COND, NULL, X, 0.5, None)
+    guided, _ = guidance.guide(Guidance(kind, 1.0), (COND, NULL), X, 0.5, STEP, None)
     assert torch.allclose(guided, COND, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", guidance.KINDS)
 def test_equal_predictions_are_left_alone(kind: guidance.Kind) -> None:
-    guided, _ = guidance.guide(Guidance(kind, 7.0), COND, COND.clone(), X, 0.5, None)
+    guided, _ = guidance.guide(Guidance(kind, 7.0), (COND, COND.clone()), X, 0.5, STEP, None)
     assert torch.allclose(guided, COND, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", guidance.KINDS)
 def test_an_item_does_not_depend_on_its_batch(kind: guidance.Kind) -> None:
     settings = Guidance(kind, 4.0)
-    both, _ = guidance.guide(settings, COND, NULL, X, 0.7, None)
-    alone, _ = guidance.guide(settings, COND[1:], NULL[1:], X[1:], 0.7, None)
+    both, _ = guidance.guide(settings, (COND, NULL), X, 0.7, STEP, None)
+    alone, _ = guidance.guide(settings, (COND[1:], NULL[1:]), X[1:], 0.7, STEP, None)
     assert torch.allclose(both[1:], alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", guidance.KINDS)
 def test_the_number_format_stays_and_the_result_is_near(kind: guidance.Kind) -> None:
     settings = Guidance(kind, 4.0)
-    wide, _ = guidance.guide(settings, COND, NULL, X, 0.7, None)
-    narrow, average = guidance.guide(settings, COND.bfloat16(), NULL.bfloat16(), X.bfloat16(), 0.7, None)
+    wide, _ = guidance.guide(settings, (COND, NULL), X, 0.7, STEP, None)
+    narrow, average = guidance.guide(settings, (COND.bfloat16(), NULL.bfloat16()), X.bfloat16(), 0.7, STEP, None)
     assert narrow.dtype == torch.bfloat16
     assert average is None or average.dtype == torch.bfloat16
     assert torch.allclose(narrow.float(), wide, atol=0.05 * float(wide.abs().max()))
@@ -72,27 +73,27 @@ def test_outside_the_interval_apg_s_memory_stands_still() -> None:
     settings = Guidance("apg", 7.0, interval=(0.3, 0.8))
     average = torch.ones(SHAPE)
     for t, applies in ((0.9, False), (0.8, True), (0.3, True), (0.29, False)):
-        guided, after = guidance.guide(settings, COND, NULL, X, t, average)
+        guided, after = guidance.guide(settings, (COND, NULL), X, t, STEP, average)
         assert torch.equal(guided, COND) is not applies
         assert (after is average) is not applies
 
 
 def test_adg_turns_the_estimate_by_no_more_than_its_clip() -> None:
     t = 0.6
-    guided, _ = guidance.guide(Guidance("adg", 100.0), COND, NULL, X, t, None)
+    guided, _ = guidance.guide(Guidance("adg", 100.0), (COND, NULL), X, t, STEP, None)
     assert _angle(X - t * guided, X - t * COND).max() < guidance.ADG_CLIP + _angle(X - t * COND, X - t * NULL).max()
-    kept, _ = guidance.guide(Guidance("adg_w_norm", 100.0), COND, NULL, X, t, None)
+    kept, _ = guidance.guide(Guidance("adg_w_norm", 100.0), (COND, NULL), X, t, STEP, None)
     assert torch.allclose((X - t * kept).norm(dim=1), (X - t * COND).norm(dim=1), rtol=1e-4)
 
 
 def test_a_second_look_is_plain_guidance_where_the_first_cannot_be() -> None:
     plain = guidance.cfg(COND, NULL, 7.0)
-    assert torch.equal(guidance.guide_again(Guidance("apg", 7.0), COND, NULL, X, 0.5), plain)
-    assert torch.equal(guidance.guide_again(Guidance("adg", 7.0), COND, NULL, X, 0.0), plain)
-    inside = guidance.guide_again(Guidance("adg", 7.0), COND, NULL, X, 0.5)
-    assert torch.equal(inside, guidance.guide(Guidance("adg", 7.0), COND, NULL, X, 0.5, None)[0])
+    assert torch.equal(guidance.guide_again(Guidance("apg", 7.0), (COND, NULL), X, 0.5, STEP), plain)
+    assert torch.equal(guidance.guide_again(Guidance("adg", 7.0), (COND, NULL), X, 0.0, STEP), plain)
+    inside = guidance.guide_again(Guidance("adg", 7.0), (COND, NULL), X, 0.5, STEP)
+    assert torch.equal(inside, guidance.guide(Guidance("adg", 7.0), (COND, NULL), X, 0.5, STEP, None)[0])
     outside = Guidance("apg", 7.0, interval=(0.6, 1.0))
-    assert torch.equal(guidance.guide_again(outside, COND, NULL, X, 0.5), COND)
+    assert torch.equal(guidance.guide_again(outside, (COND, NULL), X, 0.5, STEP), COND)
 
 
 def test_the_null_half_has_the_shape_of_the_condition() -> None:

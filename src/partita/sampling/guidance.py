@@ -1,11 +1,12 @@
-"""Classifier-free guidance and its relatives: two velocities in, one velocity out.
+"""Classifier-free guidance and its relatives: two or three velocities in, one velocity out.
 
-Pure functions on tensors [B, T, D]. What APG remembers between steps is an explicit value that goes in and comes
-out. Knows nothing of models, nor of how the two predictions were made.
+Pure functions on tensors [B, T, D]; all but angle-domain guidance take more dimensions too. What APG remembers between
+steps is an explicit value that goes in and comes out. Knows nothing of models, nor of how the predictions were made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from partita.errors import RequestError
 
-Kind = Literal["cfg", "apg", "adg", "adg_w_norm", "adg_wo_clip"]
-KINDS: tuple[Kind, ...] = ("cfg", "apg", "adg", "adg_w_norm", "adg_wo_clip")
+Kind = Literal["cfg", "cfg_star", "apg", "adg", "adg_w_norm", "adg_wo_clip"]
+KINDS: tuple[Kind, ...] = ("cfg", "cfg_star", "apg", "adg", "adg_w_norm", "adg_wo_clip")
 
 ADG_CLIP = 3.14 / 6  # 3.14 is the original's spelling of pi
 ADG_CLIP_W_NORM = 3.14 / 3
@@ -29,16 +30,51 @@ class ApgSettings:
     momentum: float | None = -0.75  # None: no memory between steps
     norm_threshold: float = 2.5  # the difference is scaled down to this L2 norm; 0 or less: never
     eta: float = 0.0  # how much of the part parallel to the conditional prediction stays
-    dims: tuple[int, ...] = (1,)  # what the norms and projections run over; 1 is time
+    dims: tuple[int, ...] = (1,)  # what the norms and projections run over; 1 is time; v1 has (-2, -1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Guidance from step `first` on, up to but without step `end`, counted as the loop counts; elsewhere the model is
+    asked for the conditional prediction alone.
+
+    With `decay` in 0..1 the scale goes from its full value in the first step a share of the way towards `floor` in the
+    last; a window of one step has the full scale.
+    """
+
+    first: int
+    end: int
+    decay: float = 0.0
+    floor: float = 3.0
+
+    def covers(self, index: int) -> bool:
+        """Whether step `index` is guided."""
+        return self.first <= index < self.end
+
+    def scale_at(self, index: int, scale: float) -> float:
+        """What is left of `scale` at step `index`."""
+        progress = (index - self.first) / max(self.end - self.first - 1, 1)
+        return scale - (scale - self.floor) * self.decay * progress
+
+
+def middle_window(share: float, steps: int, *, decay: float = 0.0, floor: float = 3.0, looks: int = 1) -> Window:
+    """The window of the middle `share` (0..1) of `steps` steps, as ACE-Step v1 rounds it.
+
+    `looks`: how often a step asks the model, where the loop counts each as a step of its own.
+    """
+    first, end = int(steps * ((1 - share) / 2)), int(steps * (share / 2 + 0.5))
+    return Window(looks * first, looks * end, decay, floor)
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """Which guidance to use, how strong, and at which times.
+    """Which guidance to use, how strong, and when.
 
     `interval` is compared with t itself, both ends included: (0.0, 1.0) is always. Outside it the conditional
-    prediction is used alone and APG's memory stands still. `clamp_cosine` holds ADG's cosine away from 1, where its
-    angle loses all precision; off is the behaviour as first published.
+    prediction is used alone and APG's memory stands still. A `window` counts steps instead. `clamp_cosine` holds ADG's
+    cosine away from 1, where its angle loses all precision; off is the behaviour as first published. `zero_steps`: how
+    many steps, from the run's first on, `cfg_star` stands still. `double`, inside a window, takes the place of `kind`
+    and `scale`: the strengths of the text and of the lyrics, each with a prediction of its own.
     """
 
     kind: Kind = "apg"
@@ -46,6 +82,9 @@ class Guidance:
     interval: tuple[float, float] = (0.0, 1.0)
     apg: ApgSettings = ApgSettings()
     clamp_cosine: bool = True
+    window: Window | None = None
+    zero_steps: int = 2
+    double: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -59,6 +98,18 @@ class Guidance:
         """Whether step time `t` lies inside the interval."""
         return self.interval[0] <= t <= self.interval[1]
 
+    def branches(self, index: int) -> int:
+        """How many predictions step `index` takes: with the condition, without, and with the text alone."""
+        if self.window is None:
+            return 2
+        if not self.window.covers(index):
+            return 1
+        return 2 if self.double is None else 3
+
+    def scale_at(self, index: int) -> float:
+        """The scale at step `index`."""
+        return self.scale if self.window is None else self.window.scale_at(index, self.scale)
+
 
 def with_null(condition: Tensor, null: Tensor) -> Tensor:
     """[B, S, D] and the null embedding [1, 1, D] -> [2B, S, D]: the conditional half first, then null everywhere."""
@@ -66,27 +117,39 @@ def with_null(condition: Tensor, null: Tensor) -> Tensor:
 
 
 def guide(
-    guidance: Guidance, cond: Tensor, null: Tensor, x: Tensor, t: float, average: Tensor | None
+    guidance: Guidance, parts: Sequence[Tensor], x: Tensor, t: float, index: int, average: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Guided velocity for state `x` at time `t`, and APG's memory for the next step."""
-    if not guidance.applies_at(t):
+    """Guided velocity for state `x` at time `t` of step `index`, and APG's memory for the next step.
+
+    `parts` are the step's predictions (`Guidance.branches`): conditional, unconditional, and that of the text alone.
+    """
+    cond, *others = parts
+    if not others or not guidance.applies_at(t):
         return cond, average
-    if guidance.kind == "cfg":
-        return cfg(cond, null, guidance.scale), average
-    if guidance.kind == "apg":
-        return apg(cond, null, guidance.scale, average, guidance.apg)
-    return _adg_of_kind(guidance, cond, null, x, t), average
+    if guidance.kind == "apg" and guidance.double is None:
+        return apg(cond, others[0], guidance.scale_at(index), average, guidance.apg)
+    return _without_memory(guidance, parts, x, t, index), average
 
 
-def guide_again(guidance: Guidance, cond: Tensor, null: Tensor, x: Tensor, t: float) -> Tensor:
+def guide_again(guidance: Guidance, parts: Sequence[Tensor], x: Tensor, t: float, index: int) -> Tensor:
     """Guidance for a second evaluation inside one step (Heun's corrector): never touches APG's memory.
 
     APG becomes plain CFG there, and so does ADG at t = 0, where it would divide by zero.
     """
-    if not guidance.applies_at(t):
-        return cond
+    if len(parts) == 1 or not guidance.applies_at(t):
+        return parts[0]
+    return _without_memory(guidance, parts, x, t, index)
+
+
+def _without_memory(guidance: Guidance, parts: Sequence[Tensor], x: Tensor, t: float, index: int) -> Tensor:
+    cond, null, *text = parts
+    if guidance.double is not None and text:
+        return cfg_double(cond, null, text[0], *guidance.double)
+    if guidance.kind == "cfg_star":
+        still = index < guidance.zero_steps
+        return torch.zeros_like(cond) if still else cfg_star(cond, null, guidance.scale_at(index))
     if guidance.kind in ("cfg", "apg") or t == 0:
-        return cfg(cond, null, guidance.scale)
+        return cfg(cond, null, guidance.scale_at(index))
     return _adg_of_kind(guidance, cond, null, x, t)
 
 
@@ -102,6 +165,19 @@ def cfg(cond: Tensor, null: Tensor, scale: float) -> Tensor:
     return null + scale * (cond - null)
 
 
+def cfg_star(cond: Tensor, null: Tensor, scale: float) -> Tensor:
+    """CFG with the unconditional prediction brought to the length at which it is nearest to the conditional one, item
+    by item (CFG-Zero*, arXiv:2503.18886)."""
+    flat_cond, flat_null = cond.flatten(1), null.flatten(1)
+    share = (flat_cond * flat_null).sum(1) / (flat_null.square().sum(1) + 1e-8)
+    return cfg(cond, null * share.view(-1, *[1] * (null.dim() - 1)), scale)
+
+
+def cfg_double(cond: Tensor, null: Tensor, text: Tensor, text_scale: float, lyrics_scale: float) -> Tensor:
+    """Two strengths: `text_scale` leads from `null` to `text`, `lyrics_scale` from there on to `cond`."""
+    return (1 - text_scale) * null + (text_scale - lyrics_scale) * text + lyrics_scale * cond
+
+
 def project(v: Tensor, onto: Tensor, dims: tuple[int, ...] = (1,)) -> tuple[Tensor, Tensor]:
     """Parts of `v` parallel and orthogonal to `onto` over `dims`, computed in double, in the type of `v`."""
     wide, direction = _where_double_exists(v).double(), _where_double_exists(onto).double()
@@ -113,7 +189,7 @@ def project(v: Tensor, onto: Tensor, dims: tuple[int, ...] = (1,)) -> tuple[Tens
 def apg(
     cond: Tensor, null: Tensor, scale: float, average: Tensor | None = None, settings: ApgSettings | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Adaptive projected guidance (arXiv:2410.02416), with norms over time as ACE-Step 1.5 has it.
+    """Adaptive projected guidance (arXiv:2410.02416); by default with norms over time, as ACE-Step 1.5 has it.
 
     `average` is the running difference that the previous step returned, None at first; the second value returned is
     the one for the next step.

@@ -20,8 +20,9 @@ from partita.sampling.solvers import Look, Move, Solver, estimate, euler
 
 Predict = Callable[[Tensor, float, int], Tensor]
 """(state, t, step index) -> velocity of the same shape. With guidance the state is the batch twice, [2B, T, D], and the
-first half is to be predicted with the condition, the second with the null condition. What the prediction depends on
-besides may change with the step index, as when a cover's condition gives way to the plain one."""
+first half is to be predicted with the condition, the second with the null condition; where the guidance has a window,
+it is the batch as often as `Guidance.branches` says, [B], [2B] or [3B], the last third with the text alone. What the
+prediction depends on besides may change with the step index, as when a cover's condition gives way to the plain one."""
 
 AfterStep = Callable[[Tensor, int, float], Tensor]
 """(state after step k, k, time reached) -> state to go on with: repaint's injection of the source, for one."""
@@ -43,7 +44,7 @@ class StepDone:
     """One step as the caller sees it.
 
     index of count; t where it began and t_next where it ended; before and after: the states; raw: what the model
-    said ([2B, T, D] under guidance, conditional half first); velocity: what was followed [B, T, D].
+    said (all that was asked of it in one tensor, conditional first); velocity: what was followed [B, T, D].
     """
 
     index: int
@@ -70,9 +71,9 @@ def guided_velocity(
     if guidance is None or not is_active(guidance):
         raw = predict(x, t, index)
         return raw, raw, average
-    raw = predict(torch.cat([x, x]), t, index)
-    cond, null = raw.chunk(2)
-    return raw, *guide(guidance, cond, null, x, t, average)
+    branches = guidance.branches(index)
+    raw = predict(torch.cat([x] * branches), t, index)
+    return raw, *guide(guidance, raw.chunk(branches), x, t, index, average)
 
 
 def take_step(
@@ -97,8 +98,8 @@ def take_step(
     def again(at: Tensor, time: float) -> Tensor:
         if guidance is None or not is_active(guidance):
             return predict(at, time, k)
-        cond, null = predict(torch.cat([at, at]), time, k).chunk(2)
-        return guide_again(guidance, cond, null, at, time)
+        branches = guidance.branches(k)
+        return guide_again(guidance, predict(torch.cat([at] * branches), time, k).chunk(branches), at, time, k)
 
     raw, velocity, average = guided_velocity(predict, x, t, k, guidance, state.average)
     x_next = solver(Move(x, velocity, t, t_next, k, schedule.steps, again, state.last))
