@@ -17,7 +17,7 @@ from partita.errors import RequestError
 from partita.sampling.guidance import Guidance
 from partita.sampling.loop import Predict, State, guided_velocity, take_step
 from partita.sampling.schedules import Schedule
-from partita.sampling.solvers import mix
+from partita.sampling.solvers import Move, Solver, euler, mix
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,17 @@ def flow_edit(
     draw: Callable[[int, int], Tensor],
     *,
     guidance: Guidance | None = None,
+    solver: Solver = euler,
+    averaged: Solver = euler,
+    memory_of_source_only: bool = False,
 ) -> Iterator[EditStep]:
     """Every step of an edit of the latents `source` [B, T, D]; the last one's `latents` is the result.
 
     `predict_source` and `predict_target` are `sampling.loop.Predict`s: under guidance they get the batch twice.
     `draw(step, repeat)` gives noise [B, T, D] for a step of the schedule and one of its `n_avg` repeats. Each branch
-    has its own APG memory; all draws of a step start from the same one.
+    has its own APG memory; all draws of a step start from the same one. `averaged` follows the difference, and `solver`
+    the wanted condition. `memory_of_source_only` is how ACE-Step v1 has it: before `n_max` the target remembers
+    nothing, and the source's memory goes on from draw to draw.
 
     Raises RequestError, before any prediction, where no step would run, and for angle-domain guidance, which needs a
     state of its own for each velocity.
@@ -90,39 +95,47 @@ def flow_edit(
             field="guidance",
             value=guidance.kind,
         )
-    return _steps(source, schedule, predict_source, predict_target, (first, alone), settings.n_avg, draw, guidance)
+    run = _Edit(schedule, predict_source, predict_target, settings.n_avg, draw, guidance, solver, averaged)
+    return _steps(source, run, first, alone, memory_of_source_only)
 
 
-def _steps(
-    source: Tensor,
-    schedule: Schedule,
-    predict_source: Predict,
-    predict_target: Predict,
-    phases: tuple[int, int],
-    repeats: int,
-    draw: Callable[[int, int], Tensor],
-    guidance: Guidance | None,
-) -> Iterator[EditStep]:
-    first, alone = phases
+@dataclass(frozen=True)
+class _Edit:
+    schedule: Schedule
+    predict_source: Predict
+    predict_target: Predict
+    repeats: int
+    draw: Callable[[int, int], Tensor]
+    guidance: Guidance | None
+    solver: Solver
+    averaged: Solver
+
+
+def _steps(source: Tensor, run: _Edit, first: int, alone: int, memory_of_source_only: bool) -> Iterator[EditStep]:
+    schedule, guidance, draw = run.schedule, run.guidance, run.draw
     count = schedule.steps - first
     z = source
     memory_source: Tensor | None = None
     memory_target: Tensor | None = None
     for k in range(first, alone):
         t, t_next = schedule.times[k], schedule.times[k + 1]
-        at_source = [mix(draw(k, repeat), source, t) for repeat in range(repeats)]
+        at_source = [mix(draw(k, repeat), source, t) for repeat in range(run.repeats)]
         # The difference first: where nothing has moved, the two states are the same to the bit.
         at_target = [state + (z - source) for state in at_source]
-        v_source, memory_source = _mean_velocity(predict_source, at_source, t, k, guidance, memory_source)
-        v_target, memory_target = _mean_velocity(predict_target, at_target, t, k, guidance, memory_target)
-        z = z + (v_target - v_source) * torch.tensor(t_next - t, dtype=z.dtype)
+        if memory_of_source_only:
+            v_source, memory_source = _velocity_in_turn(run.predict_source, at_source, t, k, guidance, memory_source)
+            v_target, _ = _mean_velocity(run.predict_target, at_target, t, k, guidance, None)
+        else:
+            v_source, memory_source = _mean_velocity(run.predict_source, at_source, t, k, guidance, memory_source)
+            v_target, memory_target = _mean_velocity(run.predict_target, at_target, t, k, guidance, memory_target)
+        z = run.averaged(Move(z, v_target - v_source, t, t_next, k, schedule.steps, _never_again))
         yield EditStep(k - first, count, z)
     if alone == schedule.steps:
         return
     noised = mix(draw(alone, 0), source, schedule.times[alone])
     state = State(noised + (z - source), alone, memory_target)
     while state.index < schedule.steps:
-        done = take_step(state, schedule, predict_target, guidance=guidance)
+        done = take_step(state, schedule, run.predict_target, guidance=guidance, solver=run.solver)
         state = done.after
         last = state.index == schedule.steps
         yield EditStep(done.index - first, count, state.x if last else done.preview())
@@ -143,6 +156,21 @@ def _mean_velocity(
         memories.append(after)
     kept = [after for after in memories if after is not None]
     return _mean(velocities), _mean(kept) if kept else None
+
+
+def _velocity_in_turn(
+    predict: Predict, states: list[Tensor], t: float, k: int, guidance: Guidance | None, memory: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Mean guided velocity, each state's guided with the memory that the one before it left."""
+    velocities = []
+    for state in states:
+        _, velocity, memory = guided_velocity(predict, state, t, k, guidance, memory)
+        velocities.append(velocity)
+    return _mean(velocities), memory
+
+
+def _never_again(x: Tensor, t: float) -> Tensor:
+    raise RequestError("A solver that looks twice does not work in an edit along the flow; use euler.", field="solver")
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
