@@ -52,8 +52,12 @@ def injected_steps(ratio: float, steps: int) -> int:
 
 
 def inject(x: Tensor, clean: Tensor, noise: Tensor, mask: Tensor, level: float) -> Tensor:
-    """`x` [B, T, D] inside `mask` [B, T]; outside it the source as it stands at time `level`, noised with `noise`."""
-    return torch.where(mask.bool().unsqueeze(-1), x, mix(noise, clean, level))
+    """`x` [B, T, D] inside `mask` [B, T]; outside it the source as it stands at time `level`, noised with `noise`.
+
+    Where latents have more dimensions, so has the mask: with as many as `x` it is broadcast as it is.
+    """
+    inside = mask.bool() if mask.dim() == x.dim() else mask.bool().unsqueeze(-1)
+    return torch.where(inside, x, mix(noise, clean, level))
 
 
 def injection(
