@@ -31,20 +31,18 @@ class Packed:
     replaced (by an adapter, say) is simply not packed.
     """
 
-    _blocks: Tensor | None = None
-    _blocks_of: Tensor | None = None
+    _packed: tuple[Tensor, Tensor] | None = None  # a weight and its blocks
 
     def pack_weight(self, weight: Tensor) -> None:
         """Keep a packed copy of `weight` where oneDNN multiplies its number format natively; else do nothing."""
         native = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
         if native and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            self._blocks = torch.ops.mkldnn._reorder_linear_weight(weight.detach().flatten(1), PACKED_ROWS)
-            self._blocks_of = weight
+            self._packed = weight, torch.ops.mkldnn._reorder_linear_weight(weight.detach().flatten(1), PACKED_ROWS)
 
     def project(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: Activation = "none") -> Tensor:
         """`activation(x W^T + b)`."""
-        if self._blocks is not None and self._blocks_of is weight and _plain_bfloat16(x):
-            return torch.ops.mkldnn._linear_pointwise(x, self._blocks, bias, activation, [], "")
+        if self._packed is not None and self._packed[0] is weight and _plain_bfloat16(x):
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed[1], bias, activation, [], "")
         y = F.linear(x, weight.flatten(1), bias)
         return y if activation == "none" else F.silu(y)
 
