@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from partita.errors import ModelError
 from partita.models.acestep15.dit import DiT
 from partita.models.acestep15.layout import repaint_mask_of
 from partita.render.acestep15.conditions import ConditionSet
 from partita.render.acestep15.recipe import Recipe
 from partita.render.acestep15.words import SetName
 from partita.render.guidance import guidance_of
+from partita.render.latents import check_latents
 from partita.render.protocol import StepDone
 from partita.sampling import solvers
 from partita.sampling.flow import Phase, Velocity, cover_step_count, predict_in_phases, predict_with, start_from_source
@@ -125,15 +125,6 @@ def sample(takes: Sequence[Take], manner: Manner, transformer: DiT, place: Place
     for latents in finished:
         check_latents(latents)
     yield finished
-
-
-def check_latents(latents: Tensor) -> None:
-    """Raises ModelError unless the latents of a song are finite, and not all zero."""
-    if not torch.isfinite(latents).all() or not latents.any():
-        raise ModelError(
-            "The sampled latents are not finite, or all zero: the weights are damaged, or the number format overflows. "
-            "Run `partita verify` on the model, or try --number-format float32."
-        )
 
 
 class _Batch:
