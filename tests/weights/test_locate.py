@@ -55,7 +55,7 @@ def test_looks_in_every_cache(caches: Caches, where: str) -> None:
         "modelscope": caches.modelscope / "models" / "ACE-Step" / "Ace-Step1___5",
     }
     checkpoints.write_published(folders[where])
-    assert locate(TURBO, caches).vae.folder == folders[where] / "vae"
+    assert locate(TURBO, caches).networks["vae"].folder == folders[where] / "vae"
 
 
 @pytest.mark.parametrize("named", ["", "acestep-v15-turbo"])
@@ -65,7 +65,7 @@ def test_a_named_folder_may_be_the_repository_or_the_model_folder_in_it(
     checkpoints.write_published(tmp_path / "files")
     found = locate(TURBO, caches, tmp_path / "files" / named)
     assert found.model.folder == tmp_path / "files" / "acestep-v15-turbo"
-    assert found.vae.folder == tmp_path / "files" / "vae"
+    assert found.networks["vae"].folder == tmp_path / "files" / "vae"
 
 
 def test_a_bare_model_folder_of_any_name_takes_the_shared_parts_from_the_caches(tmp_path: Path, caches: Caches) -> None:
@@ -73,7 +73,7 @@ def test_a_bare_model_folder_of_any_name_takes_the_shared_parts_from_the_caches(
     checkpoints.write_model(tmp_path / "my fine-tune")
     found = locate(TURBO, caches, tmp_path / "my fine-tune")
     assert found.model.folder == tmp_path / "my fine-tune"
-    assert found.vae.folder == snapshot(caches, MAIN) / "vae"
+    assert found.networks["vae"].folder == snapshot(caches, MAIN) / "vae"
 
 
 def test_a_folder_named_as_another_checkpoint_is_not_taken_for_this_one(tmp_path: Path, caches: Caches) -> None:
@@ -108,8 +108,8 @@ def test_comfyui_files_take_silence_and_tokenizer_from_a_cache(tmp_path: Path, c
     (tmp_path / "ComfyUI" / "models" / "silence_latent.pt").unlink()
     checkpoints.write_published(snapshot(caches, MAIN))
     found = locate(TURBO, caches, tmp_path / "ComfyUI")
-    assert found.model.layout == found.vae.layout == found.text_encoder.layout == "comfyui"
-    assert found.silence == snapshot(caches, MAIN) / "acestep-v15-turbo" / "silence_latent.pt"
+    assert found.model.layout == found.networks["vae"].layout == found.networks["text_encoder"].layout == "comfyui"
+    assert found.files["silence"] == snapshot(caches, MAIN) / "acestep-v15-turbo" / "silence_latent.pt"
 
 
 def test_the_inventory_tells_whole_partial_and_absent_models_apart(tmp_path: Path, caches: Caches) -> None:

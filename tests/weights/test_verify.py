@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from partita.weights import verify as verify_module
+from partita.weights import locate_acestep15
 from partita.weights.catalog import card, shared_files
 from partita.weights.places import Caches
 from partita.weights.verify import verify
@@ -46,7 +46,7 @@ def test_files_with_the_known_digests_are_as_published(
         one.model_copy(update={"files": tuple(known(entry, tmp_path / "files" / one.folder) for entry in one.files)})
         for one in shared_files(TURBO)
     )
-    monkeypatch.setattr(verify_module, "shared_files", lambda card: shared)
+    monkeypatch.setattr(locate_acestep15, "shared_files", lambda card: shared)
     report = verify(tiny, caches, tmp_path / "files")
     assert {file.verdict for file in report.files} == {"as published"}
     assert report.passed

@@ -31,7 +31,8 @@ from partita.text.tokenizers import TextTokenizer
 from partita.weights.catalog import configuration, fetch_command, shared_files
 from partita.weights.configs import read_json
 from partita.weights.fingerprint import fingerprint
-from partita.weights.locate import Located, Network, locate
+from partita.weights.locate import locate
+from partita.weights.located import Located, Network
 from partita.weights.naming import SILENCE_KEY
 from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
@@ -133,7 +134,7 @@ class AceStep15Loader:
     @cached_property
     def config(self) -> AceStepConfig:
         """The acoustic model's configuration, whatever the layout keeps of it."""
-        card, network = self.located.card, self.located.model
+        card, network = self.located.card, self.located.networks["model"]
         if network.layout == "published" and network.config is not None:
             values = read_json(network.config)
         else:
@@ -150,7 +151,7 @@ class AceStep15Loader:
 
     @cached_property
     def _model_tensors(self) -> dict[str, Stored]:
-        found = find_tensors(self.located.model.weights, self._advice)
+        found = find_tensors(self.located.networks["model"].weights, self._advice)
         with skeleton():
             expected = expected_shapes(AceStepModel(self.config))
         check({name: stored for name, stored in found.items() if name != SILENCE_KEY}, expected, "the acoustic model")
@@ -158,11 +159,11 @@ class AceStep15Loader:
 
     @cached_property
     def _vae_tensors(self) -> dict[str, Stored]:
-        return self._checked(self.located.vae, self._empty_vae, "the VAE")
+        return self._checked(self.located.networks["vae"], self._empty_vae, "the VAE")
 
     @cached_property
     def _text_tensors(self) -> dict[str, Stored]:
-        return self._checked(self.located.text_encoder, self._empty_text_encoder, "the text encoder")
+        return self._checked(self.located.networks["text_encoder"], self._empty_text_encoder, "the text encoder")
 
     def _checked(self, network: Network, build: Callable[[], nn.Module], what: str) -> dict[str, Stored]:
         found = find_tensors(network.weights, self._advice)
@@ -177,13 +178,13 @@ class AceStep15Loader:
         return read_json(network.config) if network.config else configuration(shared_files(self.located.card)[index].id)
 
     def _empty_vae(self) -> OobleckVAE:
-        network = self.located.vae
+        network = self.located.networks["vae"]
         config = _parsed(OobleckConfig.from_json, self._shared_values(0, network), network.config)
         with skeleton():
             return OobleckVAE(config)
 
     def _empty_text_encoder(self) -> Qwen3:
-        network = self.located.text_encoder
+        network = self.located.networks["text_encoder"]
         config = _parsed(Qwen3Config.from_json, self._shared_values(1, network), network.config)
         with skeleton():
             return Qwen3(config)
@@ -197,7 +198,7 @@ class AceStep15Loader:
     def _text_encoder(self) -> TextEncoder:
         model = self._empty_text_encoder()
         fill(model, self._text_tensors, device=self._device, dtype=self._dtype)
-        return TextEncoder(TextTokenizer.load(self.located.tokenizer.parent), model)
+        return TextEncoder(TextTokenizer.load(self.located.files["tokenizer"].parent), model)
 
     def _vae(self) -> FoldedOobleck:
         vae = self._empty_vae()
@@ -207,15 +208,16 @@ class AceStep15Loader:
 
     def _silence(self) -> Tensor:
         channels = self.config.audio_acoustic_hidden_dim
-        if self.located.silence is not None:
-            path, latent = self.located.silence, read_tensor_file(self.located.silence)
+        path = self.located.files.get("silence")
+        if path is not None:
+            latent = read_tensor_file(path)
             fits = latent.dim() == 3 and latent.shape[:2] == (1, channels)
             latent = latent.transpose(1, 2) if fits else latent
             wanted = f"[1, {channels}, frames]"
         else:
             stored = self._model_tensors.get(SILENCE_KEY)
             if stored is None:
-                path = self.located.model.folder
+                path = self.located.networks["model"].folder
                 raise ModelError(f"{path} holds no {SILENCE_KEY}. {self._advice}", path=path, key=SILENCE_KEY)
             with TensorReader() as reader:
                 path, latent = stored.path, reader.read(stored)
@@ -234,6 +236,11 @@ class AceStep15Loader:
 def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir: Path | None) -> AceStep15Loader:
     """The loader of `card`. Raises ModelError where its files are not on this machine."""
     return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
+
+
+def describe(located: Located) -> dict[str, Callable[[], str]]:
+    """As `AceStep15Loader.describe`, for files that are looked at and not loaded."""
+    return AceStep15Loader(located).describe()
 
 
 def _summary(tensors: Mapping[str, Stored]) -> str:

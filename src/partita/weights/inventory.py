@@ -13,8 +13,9 @@ from partita.errors import ModelError
 from partita.song.card import ModelCard, PlannerCard, Published
 from partita.weights.catalog import catalog, planners, total_bytes
 from partita.weights.download import missing_files
-from partita.weights.locate import Found, search
+from partita.weights.locate import search
 from partita.weights.locate_planner import search_planner
+from partita.weights.located import Found
 from partita.weights.places import Caches
 
 State = Literal["shipped", "ready", "partial", "absent", "damaged"]

@@ -5,6 +5,7 @@ The one place that knows which module reads which family.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,11 +13,13 @@ from typing import Any, Protocol
 from partita.runtime import Runtime
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
+from partita.weights.located import Located
 from partita.weights.places import caches_of
 
 _MODULES: dict[Family, str] = {
     "built-in": "partita.weights.builtin",
     "acestep-1.5": "partita.weights.acestep15",
+    "acestep-v1": "partita.weights.acestepv1",
 }
 
 
@@ -45,3 +48,11 @@ def loader_for(card: ModelCard, runtime: Runtime, *, settings: Settings, checkpo
     Raises ModelError that names what is missing and the command that fetches it.
     """
     return import_module(_MODULES[card.family]).open_model(card, runtime, caches_of(settings), checkpoint_dir)
+
+
+def describe(located: Located) -> dict[str, Callable[[], str]]:
+    """For each network of a located model a function that checks it against its files and says what was found.
+
+    The functions raise ModelError; no tensor is read.
+    """
+    return import_module(_MODULES[located.card.family]).describe(located)

@@ -31,6 +31,12 @@ _CODEC_ENCODER = {"0": "res_unit1", "1": "res_unit2", "2": "res_unit3", "3": "sn
 _CODEC_DECODER = {"0": "snake1", "1": "conv_t1", "2": "res_unit1", "3": "res_unit2", "4": "res_unit3"}
 _CODEC_KEY = re.compile(r"(encoder|decoder)\.layers\.(\d)\.(?:layers\.(\d)\.(?:layers\.(\d)\.)?)?(\w+)")
 
+# How weight norm names its two tensors in later versions of torch -> in the published files.
+_WEIGHT_NORM = (
+    (".parametrizations.weight.original0", ".weight_g"),
+    (".parametrizations.weight.original1", ".weight_v"),
+)
+
 SILENCE_KEY = "silence_latent"
 
 
@@ -110,6 +116,40 @@ def comfyui_text_encoder(key: str) -> str | None:
         inside = "text_encoders.qwen3_06b.transformer."
         return qwen3(key.removeprefix(inside)) if key.startswith(inside) else None
     return qwen3(key)
+
+
+def comfyui_v1_transformer(key: str) -> str | None:
+    """ACE-Step v1's transformer and conditioner in a ComfyUI checkpoint."""
+    return _inside(key, "model.diffusion_model.")
+
+
+def comfyui_v1_dcae(key: str) -> str | None:
+    """ACE-Step v1's mel autoencoder in a ComfyUI checkpoint."""
+    return _inside(key, "vae.dcae.")
+
+
+def comfyui_v1_vocoder(key: str) -> str | None:
+    """ACE-Step v1's vocoder in a ComfyUI checkpoint, which may spell weight norm as later versions of torch do."""
+    name = _inside(key, "vae.vocoder.")
+    if name is None:
+        return None
+    for theirs, ours in _WEIGHT_NORM:
+        name = name.replace(theirs, ours)
+    return name
+
+
+def comfyui_v1_text_encoder(key: str) -> str | None:
+    """ACE-Step v1's text encoder in a ComfyUI checkpoint, without the second name of its embedding."""
+    return umt5(_inside(key, "text_encoders.umt5base.transformer."))
+
+
+def umt5(key: str | None) -> str | None:
+    """The encoder of UMT5; the encoder's own name of the shared embedding says the same again."""
+    return None if key == "encoder.embed_tokens.weight" else key
+
+
+def _inside(key: str, prefix: str) -> str | None:
+    return key.removeprefix(prefix) if key.startswith(prefix) else None
 
 
 def _attention(key: str) -> str:

@@ -10,13 +10,14 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from partita.errors import ModelError
-from partita.song.card import FileEntry, ModelCard
-from partita.weights.catalog import shared_files
-from partita.weights.locate import Located, locate
+from partita.song.card import ModelCard
+from partita.weights.loaders import describe
+from partita.weights.locate import locate
+from partita.weights.located import Located
 from partita.weights.places import Caches
 from partita.weights.transfer import digest
 
@@ -91,17 +92,17 @@ def verify(
         located = locate(card, caches, checkpoint_dir)
     except ModelError as error:
         return VerifyReport(card.id, (), (Check("files found", False, str(error)),), versions)
-    layouts = {"model": located.model, "vae": located.vae, "text encoder": located.text_encoder}
-    found = Check("files found", True, ", ".join(f"{name} {network.layout}" for name, network in layouts.items()))
-    files = tuple(_files(card, located, on_file))
+    layouts = (f"{role.replace('_', ' ')} {network.layout}" for role, network in located.networks.items())
+    found = Check("files found", True, ", ".join(layouts))
+    files = tuple(_files(located, on_file))
     return VerifyReport(card.id, files, (found, *_tensors(located)), versions)
 
 
-def _files(card: ModelCard, located: Located, on_file: Callable[[str], None]) -> Iterator[FileReport]:
+def _files(located: Located, on_file: Callable[[str], None]) -> Iterator[FileReport]:
     for role, path in located.by_role().items():
         on_file(role)
         size, sha256 = path.stat().st_size, digest(path, "sha256")
-        known = _known(card, located, path)
+        known = located.known.get(path)
         if known is None or (known.sha256 is None and known.size_bytes is None):
             yield FileReport(role, path, size, sha256, "not known")
         elif known.sha256 is not None:
@@ -116,22 +117,10 @@ def _files(card: ModelCard, located: Located, on_file: Callable[[str], None]) ->
             yield FileReport(role, path, size, sha256, "not known", f"{known.size_bytes} bytes")
 
 
-def _known(card: ModelCard, located: Located, path: Path) -> FileEntry | None:
-    """What the catalog knows of a file in the published layout; other layouts are other files."""
-    vae, text = shared_files(card)
-    own = ((located.model, card.files), (located.vae, vae.files), (located.text_encoder, text.files))
-    for network, entries in own:
-        if network.layout == "published" and path.parent == network.folder:
-            return next((entry for entry in entries if PurePosixPath(entry.path).name == path.name), None)
-    return None
-
-
 def _tensors(located: Located) -> Iterator[Check]:
-    from partita.weights.acestep15 import AceStep15Loader
-
-    for name, describe in AceStep15Loader(located).describe().items():
+    for name, said in describe(located).items():
         try:
-            yield Check(f"tensors of {name}", True, describe())
+            yield Check(f"tensors of {name}", True, said())
         except ModelError as error:
             yield Check(f"tensors of {name}", False, str(error))
 
