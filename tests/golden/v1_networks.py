@@ -14,16 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from partita.models.acestep15.layers import cross_attention_plan
 from partita.models.acestepv1.conditioner import Conditioner, Context
 from partita.models.acestepv1.config import LyricEncoderConfig, TransformerConfig, Weaken
 from partita.models.acestepv1.layers import Rotary, rotary, rotary_tables
 from partita.models.acestepv1.lyric_encoder import LyricEncoder, relative_positions
 from partita.models.acestepv1.transformer import (
     Projectors,
+    Shared,
     Transformer,
     TransformerBlock,
-    _Shared,
     unused_shapes,
 )
 
@@ -151,16 +150,15 @@ def check_block(tensors: Tensors, meta: Mapping[str, str], path: Path) -> Tensor
         if case["mode"] == "linear":
             return {"out": block.attn(x, positions, frames)}
         assert context is not None
-        seen = given.get("encoder_attention_mask")
-        plan = cross_attention_plan(x.shape[1], context.shape[1], x, None if seen is None else seen.bool())
+        seen = given["encoder_attention_mask"].bool() if "encoder_attention_mask" in given else None
         far = None if positions is None else turning(context.shape[1], x)
         key, value = block.cross_attn.keys_values(context, far)
         if case["mode"] == "cross":
-            return {"out": block.cross_attn(x, key, value, positions, plan, frames)}
+            return {"out": block.cross_attn(x, key, value, positions, seen, frames)}
         assert case["mode"] == "block"
         assert positions is not None
         modulation = given["temb"].unflatten(1, (6, -1))
-        return {"out": block(x, modulation, key, value, _Shared(positions, plan, frames))}
+        return {"out": block(x, modulation, key, value, Shared(positions, seen, frames))}
 
     return _for_each_case(tensors, meta, compute)
 

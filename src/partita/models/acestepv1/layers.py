@@ -8,15 +8,12 @@ where heads are apart. Parameter names and shapes are the published ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from partita.models.acestep15.layers import AttentionBlock, attend
 
 Activation = Literal["none", "swish"]
 PACKED_ROWS = 512  # what oneDNN is told to lay packed weights out for: tokens of half a minute and more
@@ -203,11 +200,11 @@ class CrossAttention(nn.Module):
         self.to_out = nn.ModuleList([Linear(width, width)])
 
     def keys_values(self, context: Tensor, positions: Rotary | None) -> tuple[Tensor, Tensor]:
-        """Context `[B, S, D]` -> rotated keys and values `[B, S, N, d]`; memory is laid out head by head."""
+        """Context `[B, S, D]` -> rotated keys and values `[B, N, S, d]`."""
         key = self.to_k(context).unflatten(-1, (self.heads, -1))
         value = self.to_v(context).unflatten(-1, (self.heads, -1))
         key = key if positions is None else positions.rotate(key)
-        return _by_head(key), _by_head(value)
+        return key.transpose(1, 2).contiguous(), value.transpose(1, 2).contiguous()
 
     def forward(
         self,
@@ -215,21 +212,25 @@ class CrossAttention(nn.Module):
         key: Tensor,
         value: Tensor,
         positions: Rotary | None,
-        plan: Sequence[AttentionBlock],
+        seen: Tensor | None = None,
         frame_mask: Tensor | None = None,
         factor: float | Tensor = 1.0,
     ) -> Tensor:
-        """`[B, T, D]` -> `[B, T, D]`. A frame that `frame_mask` `[B, T, 1]` masks reads nothing, which is zeros."""
+        """`x` `[B, T, D]`, key and value `[B, N, S, d]` -> `[B, T, D]`.
+
+        `seen` bool `[B, S]`: positions of the context that count, at least one in each row. A frame that `frame_mask`
+        `[B, T, 1]` masks reads nothing, which is zeros.
+        """
         query = weakened(self.to_q(x), factor).unflatten(-1, (self.heads, -1))
         query = query if positions is None else positions.rotate(query)
-        out = attend(query, key, value, plan)
+        # Queries and keys are not normalised, so scores can be large: they must not be rounded to bfloat16, as they
+        # would be between plain products. This kernel keeps them in float32.
+        mask = None if seen is None else seen[:, None, None, :]
+        out = F.scaled_dot_product_attention(query.transpose(1, 2), key, value, attn_mask=mask)
+        out = out.transpose(1, 2).flatten(2)
         if frame_mask is not None:
             out = out * frame_mask.to(out.dtype)
         return self.to_out[0](out)
-
-
-def _by_head(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def time_features(time: Tensor, dtype: torch.dtype, count: int = 256) -> Tensor:

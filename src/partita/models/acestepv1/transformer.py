@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from partita.errors import ModelError
-from partita.models.acestep15.layers import AttentionBlock, cross_attention_plan
 from partita.models.acestepv1.conditioner import Context
 from partita.models.acestepv1.config import TransformerConfig, Weaken
 from partita.models.acestepv1.layers import (
@@ -44,7 +43,7 @@ Weakening = Weaken | Sequence[Weaken | None] | None
 class CrossCache:
     """All that the blocks take from a context, the same at every step.
 
-    `keys` (rotated) and `values` one `[B, S, N, d]` a block; `mask` bool `[B, S]`, or none where everything is seen.
+    `keys` (rotated) and `values` one `[B, N, S, d]` a block; `mask` bool `[B, S]`, or none where everything is seen.
     """
 
     keys: tuple[Tensor, ...]
@@ -61,11 +60,11 @@ class CrossCache:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
-    """What every block of one call uses: positions, the plan of cross-attention, `[B, T, 1]` of seen frames."""
+class Shared:
+    """What every block of one call uses: positions, `[B, S]` of the context that is seen, `[B, T, 1]` of the frames."""
 
     positions: Rotary
-    plan: Sequence[AttentionBlock]
+    seen: Tensor | None
     frame_mask: Tensor | None
 
 
@@ -90,17 +89,17 @@ class TransformerBlock(nn.Module):
         modulation: Tensor,
         key: Tensor,
         value: Tensor,
-        shared: _Shared,
+        shared: Shared,
         factor: float | Tensor = 1.0,
     ) -> Tensor:
-        """`x` `[B, T, D]`, `modulation` `[B, 6, D]`, key and value `[B, S, N, d]` of the context -> `[B, T, D]`.
+        """`x` `[B, T, D]`, `modulation` `[B, 6, D]`, key and value `[B, N, S, d]` of the context -> `[B, T, D]`.
 
         `factor` multiplies the queries of both attentions.
         """
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (self.scale_shift_table + modulation).chunk(6, dim=1)
         inner = torch.addcmul(shift_a, _norm(x), scale_a + 1)
         x = torch.addcmul(x, self.attn(inner, shared.positions, shared.frame_mask, factor), gate_a)
-        x = x + self.cross_attn(x, key, value, shared.positions, shared.plan, shared.frame_mask, factor)
+        x = x + self.cross_attn(x, key, value, shared.positions, shared.seen, shared.frame_mask, factor)
         inner = torch.addcmul(shift_f, _norm(x), scale_f + 1)
         return torch.addcmul(x, self.ff(inner), gate_f)
 
@@ -247,9 +246,8 @@ class Transformer(nn.Module):
     def _positions(self, x: Tensor) -> Rotary:
         return rotary(x.shape[1], self.config.attention_head_dim, self.config.rope_theta, x)
 
-    def _shared(self, x: Tensor, cache: CrossCache, frame_mask: Tensor | None) -> _Shared:
-        plan = cross_attention_plan(x.shape[1], cache.keys[0].shape[1], x, cache.mask)
-        return _Shared(self._positions(x), plan, None if frame_mask is None else frame_mask.unsqueeze(-1))
+    def _shared(self, x: Tensor, cache: CrossCache, frame_mask: Tensor | None) -> Shared:
+        return Shared(self._positions(x), cache.mask, None if frame_mask is None else frame_mask.unsqueeze(-1))
 
     def _check(self, latents: Tensor, cache: CrossCache) -> None:
         config, rows = self.config, len(cache.keys[0])
