@@ -38,7 +38,7 @@ from partita.sampling.schedules import (
     shifted_twice_schedule,
     verbatim_schedule,
 )
-from partita.sampling.solvers import Move, Solver, granular, mix
+from partita.sampling.solvers import Move, Solver, by_estimate, granular, mix
 from partita.song.card import GuidanceName, SolverName, V1Sampling
 from partita.song.resolve import ResolvedRequest
 
@@ -184,14 +184,17 @@ def restyle(
     return _from(x, schedule, conditions, manner, network, draws)
 
 
-def lay_out(source: Tensor, region: Region, variance: float, manner: Manner, draws: Draws) -> Canvas:
+def lay_out(
+    source: Tensor, region: Region, variance: float, manner: Manner, draws: Draws, *, widest: int | None = MAX_FRAMES
+) -> Canvas:
     """The canvas for making `region` of `source` `[B, 8, 16, T]`, and its noise.
 
     Inside the source the noise is turned by `variance`, 0..1, as in a retake; beyond it, it is the retake's. The
     original draws only as much of that as the source is long, and measures what is to come after the source from the
     start of what comes before it, so that with both the right one is shorter by the left one.
 
-    Raises RequestError where nothing is left to make, or the whole is longer than the model can make.
+    Raises RequestError where nothing is left to make, or the whole is longer than `widest`: more than the model makes
+    in one pass. None where it is made in several.
     """
     length, left, right = source.shape[-1], region.left, region.right
     start, end = region.inside or (0, 0)
@@ -208,10 +211,10 @@ def lay_out(source: Tensor, region: Region, variance: float, manner: Manner, dra
             "Leave out parity, or extend in steps.",
             field="task",
         )
-    if left + length + right > MAX_FRAMES:
+    if widest is not None and left + length + right > widest:
         raise RequestError(
-            f"{left + length + right} frames are more than the model makes at once: at most {MAX_FRAMES}, which is "
-            "240 s. Extend by less, or a shorter source.",
+            f"{left + length + right} frames are more than the model makes at once: at most {widest}, and "
+            f"{MAX_FRAMES} are 240 s. Extend by less, or a shorter source.",
             field="task",
         )
     first = draws.initial(length)
@@ -376,7 +379,8 @@ def _solver(manner: Manner, draws: Draws, frames: int) -> Solver:
         "heun": solvers.heun_in_turns,
         "dpmpp-2m": solvers.dpmpp_2m,
     }
-    return granular(of_name[manner.solver], manner.v1.omega, over_batch=manner.parity)
+    solver = granular(of_name[manner.solver], manner.v1.omega, over_batch=manner.parity)
+    return by_estimate(solver) if manner.parity and manner.solver == "heun" else solver
 
 
 def _run(
