@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from partita.errors import ModelError
 from partita.text.tokenizers import read_tokenizer
 from partita.text.v1.cleaners import clean
+from partita.text.v1.tags import TRAINED
 
 VOCABULARY_SIZE = 6693
 START_ID = 261
@@ -40,12 +41,9 @@ LANGUAGE_IDS = {
     "ko": 6152,
     "hi": 6680,
 }
-# Tags of song structure that are one token each, in the order of their ids from 6681.
-STRUCTURE_TAGS = (
-    *("start", "intro", "verse", "chorus", "bridge", "outro"),
-    *("end", "inst", "solo", "hook", "pre-chorus", "break"),
-)
-_STRUCTURE_BASE = 6681
+# Languages whose token is not named as they are.
+_CODES = {"zh": "zh-cn"}
+_FIRST_TAG_ID = 6681
 
 
 class LyricTokenizer:
@@ -71,8 +69,8 @@ class LyricTokenizer:
         for token, number in _special_tokens().items():
             if tokenizer.token_to_id(token) != number:
                 raise ModelError(
-                    f"{path} gives {token} the id {tokenizer.token_to_id(token)} where the lyric vocabulary of ACE-Step "
-                    f"v1 has {number}; it is another tokenizer. Fetch the model again.",
+                    f"{path} gives {token} the id {tokenizer.token_to_id(token)} where the lyric vocabulary of "
+                    f"ACE-Step v1 has {number}; it is another tokenizer. Fetch the model again.",
                     path=path,
                     key=token,
                 )
@@ -84,19 +82,30 @@ class LyricTokenizer:
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def encode(self, text: str, language: str) -> list[int]:
-        """Ids of one line: the token of `language` (one of `LANGUAGE_IDS`) and its cleaned words.
+        """Ids of one line: the token of `language` (one of `LANGUAGE_IDS`, its region left out) and its cleaned words.
 
         Raises RequestError where the line cannot be cleaned, as `cleaners.clean` says.
         """
+        language = language.partition("-")[0]
         return self.encode_clean(clean(text, language), language)
 
     def encode_clean(self, normalised: str, language: str) -> list[int]:
         """Ids of words that were cleaned already."""
-        code = "zh-cn" if language == "zh" else language
-        return list(self._tokenizer.encode(f"[{code}]{normalised}".replace(" ", _SPACE)).ids)
+        return list(self._tokenizer.encode(_prompt(normalised, language)).ids)
+
+    def unreadable(self, normalised: str, language: str) -> list[str]:
+        """What of the cleaned words has no token, each once, in the order of the line."""
+        prompt = _prompt(normalised, language)
+        found = self._tokenizer.encode(prompt)
+        lacking = (at for at, number in zip(found.offsets, found.ids, strict=True) if number == UNKNOWN_ID)
+        return list(dict.fromkeys(prompt[begin:end] for begin, end in lacking))
+
+
+def _prompt(normalised: str, language: str) -> str:
+    return f"[{_CODES.get(language, language)}]{normalised}".replace(" ", _SPACE)
 
 
 def _special_tokens() -> dict[str, int]:
-    codes = {f"[{'zh-cn' if code == 'zh' else code}]": number for code, number in LANGUAGE_IDS.items()}
-    tags = {f"[{tag}]": _STRUCTURE_BASE + i for i, tag in enumerate(STRUCTURE_TAGS)}
+    codes = {f"[{_CODES.get(code, code)}]": number for code, number in LANGUAGE_IDS.items()}
+    tags = {f"[{tag}]": _FIRST_TAG_ID + i for i, tag in enumerate(TRAINED)}
     return {"[UNK]": UNKNOWN_ID, _SPACE: NEWLINE_ID, "[START]": START_ID, **codes, **tags}
