@@ -109,6 +109,18 @@ LIMITS_V1: dict[str, tuple[tuple[str, Limit], ...]] = {
         ("*", Limit("absolute", 1e-4)),
     ),
     "block": (("rope.*", Limit("absolute", 1e-5)), ("*.out", Limit("absolute", 2e-5))),
+    "schedulers": (
+        ("*.sigma*", Limit("absolute", 2e-7)),
+        ("*timesteps", Limit("absolute", 1e-4)),
+        ("*.samples", Limit("absolute", 3e-5)),
+    ),
+    "guidance": (("*.guided", Limit("absolute", 2e-4)),),
+    "pipeline": (
+        ("*timesteps", Limit("absolute", 1e-4)),
+        ("*.decode_first_input", Limit("absolute", 1e-5)),
+        ("*", Limit("absolute", 5e-4)),
+    ),
+    "text_encoder": (("*.last_hidden_state", Limit("absolute", 3e-4)),),
 }
 
 TENSOR_CHECKERS: dict[str, str] = {
@@ -129,6 +141,10 @@ TENSOR_CHECKERS: dict[str, str] = {
     "transformer": "tests.golden.v1_networks:check_transformer",
     "conformer": "tests.golden.v1_networks:check_lyric_encoder",
     "block": "tests.golden.v1_networks:check_block",
+    "text_encoder": "tests.golden.v1_text:check_text_encoder",
+    "schedulers": "tests.golden.v1_sampling:check_schedulers",
+    "guidance": "tests.golden.v1_sampling:check_guidance",
+    "pipeline": "tests.golden.v1_pipeline:check_pipeline",
 }
 
 # Files with the same two digits hold different things: the first checker that knows an entry takes it.
