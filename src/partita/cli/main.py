@@ -27,6 +27,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "plan": "What generate would play, without playing it.",
         "write": "Caption, lyrics and metadata from a wish.",
         "format": "A caption and lyrics in a planner's own words.",
+        "styles": "Genres to begin from: tags, tempo and words to sing.",
+        "estilos": "Lo mismo que styles, en español.",
         "describe": "What audio sounds like, in words.",
     },
     "Work from audio": {

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from partita.engine.archive import Archive
 from partita.errors import RequestError
+from partita.planner.reading import key_of, language_named, metre_of, tempo_of
 from partita.settings import Settings
 from partita.song.request import MAX_SEED, SongRequest
 from partita.song.resolve import ResolvedRequest, TakenIn, resolve
 from partita.song.source import SourceFacts
+from partita.song.styles import Said, find_style
 from partita.song.task import source_of
 from partita.weights.catalog import card as find_card, catalog
 
@@ -36,7 +38,17 @@ def take_in(request: SongRequest, archive: Archive, shelf: AdapterShelf | None =
         source=None if source is None else archive.take(source, "task.source", tell=notes.append),
         references=tuple(archive.take(ref, f"references.{index}") for index, ref in enumerate(request.references)),
         adapters=tuple(shelf.resolve(choice.name) for choice in request.adapters) if shelf is not None else (),
+        said=_said(request.caption) if request.style is not None else Said(),
         notes=tuple(notes),
+    )
+
+
+def _said(caption: str) -> Said:
+    return Said(
+        bpm=tempo_of(caption),
+        key=key_of(caption),
+        time_signature=metre_of(caption),
+        language=language_named(caption),
     )
 
 
@@ -56,6 +68,8 @@ def resolve_request(
     """
     if request.model is not None:
         find_card(request.model)  # a misspelt name is told before ten minutes of audio are read
+    if request.style is not None:
+        find_style(request.style)
     archive = archive or Archive(settings.archive)
     if shelf is None and request.adapters:
         shelf = shelf_of(settings)

@@ -201,7 +201,8 @@ def _origins(resolved: ResolvedRequest, source: Plan | None) -> dict[str, Origin
     if isinstance(resolved.task, TextToMusic):
         asked["codes"] = resolved.task.codes
     given: dict[str, Origin] = {name: "user" for name, value in asked.items() if value is not None}
-    return origins | given
+    styled: dict[str, Origin] = dict.fromkeys(resolved.styled, "style")
+    return origins | given | styled
 
 
 def _continued(resolved: ResolvedRequest, source: Plan, duration_s: float) -> tuple[float, tuple[PlannedSection, ...]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LAST_CODE = 63_999
 CODES_PER_S = 5
-Origin = Literal["user", "source", "rule", "language model", "card"]
+Origin = Literal["user", "style", "source", "rule", "language model", "card"]
 
 
 class PlannedSection(BaseModel):

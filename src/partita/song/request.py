@@ -182,6 +182,12 @@ class SongRequest(Asked):
         default="", max_length=50_000, description="Words to sing, with tags such as [Verse] and [Chorus]."
     )
     instrumental: bool = Field(default=False, description="No voice. Implied where there are no lyrics.")
+    style: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Genre of `partita styles`, or a YAML file: tags, tempo and words for what is left open.",
+    )
     model: str | None = Field(default=None, description="Model id; default: the PARTITA_MODEL setting, else built-in.")
     task: Task = TextToMusic()
     references: tuple[AudioRef, ...] = Field(
@@ -227,11 +233,11 @@ class SongRequest(Asked):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        worded = self.plan is not None or source_of(self.task) is not None
+        worded = self.plan is not None or self.style is not None or source_of(self.task) is not None
         if not worded and not self.caption.strip() and not self.lyrics.strip():
             raise RequestError(
                 "caption and lyrics are both empty: say what the song should sound like, for example "
-                "'slow piano ballad, warm and quiet', or give lyrics.",
+                "'slow piano ballad, warm and quiet', or give lyrics or a style.",
                 field="caption",
                 value=self.caption,
             )

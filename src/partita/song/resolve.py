@@ -1,7 +1,8 @@
 """The only place where a default is filled in: a request and the model's card become a resolved request.
 
 Whatever the model or the task cannot honour is a RequestError here, before anything is loaded. Whatever is honoured
-but unusual for the checkpoint is a warning that the record keeps. No file is read: what they hold comes as `TakenIn`.
+but unusual for the checkpoint is a warning that the record keeps. No file is read but that of a style: what others hold
+comes as `TakenIn`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from partita.song.planning import PlannerOptions
 from partita.song.request import MAX_SEED, AudioFormat, Output, SongRequest, TimeSignature
 from partita.song.sampling import ResolvedSampling, resolve_sampling
 from partita.song.source import GRIDS, LONGEST_SOURCE_S, SHORTEST_SOURCE_S, AudioRef, SourceFacts
+from partita.song.styles import Followed, Said, find_style, follow_style
 from partita.song.task import EDIT_RECIPES, FlowEdit, Task, TextToMusic, source_of
 from partita.song.values import Value
 from partita.text.prompts import INSTRUMENTAL_LYRICS
@@ -32,12 +34,14 @@ KEEPS_LEVEL = ("repaint", "outpaint", "extend", "complete", "lego", "extract", "
 class TakenIn(Value):
     """What was found in the files that a request names, in its order; empty where it names none.
 
-    `notes` are sentences for the record: what a file says of itself that could not be used.
+    `said` is what its caption says in so many words, which matters to a style alone. `notes` are sentences for the
+    record: what a file says of itself that could not be used.
     """
 
     source: SourceFacts | None = None
     references: tuple[SourceFacts, ...] = ()
     adapters: tuple[AdapterFacts, ...] = ()
+    said: Said = Said()
     notes: tuple[str, ...] = ()
 
 
@@ -65,12 +69,22 @@ class ResolvedOutput(Value):
     vtt: bool = False
 
 
+class OfSeed(Value):
+    """What a style fills in otherwise for each seed."""
+
+    caption: str
+    lyrics: str
+    bpm: int | None
+    key: str | None
+
+
 class ResolvedRequest(Value):
     """A request with nothing left open but what the planner decides (tempo, key, metre, form).
 
     A `plan` that was given is followed as it is; a song's record has it once, beside the request and not in it. It
     names no file: source, references and adapters are known by their content. With a source there is a `canvas`, and
-    `duration_s` is the canvas's. Of every `best_of` seeds that follow each other one song is delivered.
+    `duration_s` is the canvas's. Of every `best_of` seeds that follow each other one song is delivered. `styled` names
+    the fields that a `style` filled in; these are the first seed's, and those of all are in `of_seeds`.
     """
 
     model: str
@@ -95,11 +109,16 @@ class ResolvedRequest(Value):
     sampling: ResolvedSampling
     output: ResolvedOutput
     parity: bool
+    style: str | None = None
+    styled: tuple[str, ...] = ()
+    of_seeds: tuple[OfSeed, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def one(self, seed: int) -> ResolvedRequest:
         """The same request for a single seed."""
-        return self.model_copy(update={"seeds": (seed,), "best_of": 1})
+        own = dict(zip(self.seeds, self.of_seeds, strict=True)).get(seed) if self.of_seeds else None
+        filled = {} if own is None else dict(own)
+        return self.model_copy(update={**filled, "seeds": (seed,), "best_of": 1, "of_seeds": ()})
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -122,16 +141,18 @@ def resolve(
     from `fresh_seed`; `count` times `best_of` becomes the seeds s, s+1, ... (modulo 2^32).
     Raises RequestError where the model or the task cannot honour a field.
     """
-    request = follow_plan(request)
+    seed = request.seed if request.seed is not None else fresh_seed()
+    seeds = tuple((seed + offset) % (MAX_SEED + 1) for offset in range(request.count * request.best_of))
+    followed = _styled(request, card, taken, seeds)
+    request = follow_plan(followed[0].request)
     _check_task(request, card, cards)
     check_planner(request, card, cards)
     _check_source(request, card, taken.source, cards)
     _check_card_limits(request, card)
-    warnings: list[str] = list(taken.notes)
+    warnings: list[str] = [*taken.notes, *followed[0].notes]
     task, canvas = _task(request, card, taken.source, warnings)
     caption, lyrics, instrumental = _words(request, card, taken.source, warnings)
     _check_lines(request, card, instrumental, cards)
-    seed = request.seed if request.seed is not None else fresh_seed()
     output = _output(request, card)
     if canvas is not None and canvas.spans and output.normalise != "off":
         warnings.append(
@@ -156,15 +177,32 @@ def resolve(
         key=request.key,
         time_signature=request.time_signature,
         language=request.language or _language_of(taken.source),
-        seeds=tuple((seed + offset) % (MAX_SEED + 1) for offset in range(request.count * request.best_of)),
+        seeds=seeds,
         planner=request.planner,
         plan=request.plan,
         best_of=request.best_of,
         sampling=resolve_sampling(request, card, warnings),
         output=output,
         parity=request.parity,
+        style=followed[0].style,
+        styled=followed[0].styled,
+        of_seeds=tuple(_of_seed(one.request, card) for one in followed) if len(followed) > 1 and canvas is None else (),
         warnings=tuple(warnings),
     )
+
+
+def _styled(request: SongRequest, card: ModelCard, taken: TakenIn, seeds: tuple[int, ...]) -> tuple[Followed, ...]:
+    """The request with what its style fills in for each seed; without a style, once and as it is."""
+    if request.style is None:
+        return (Followed(request),)
+    style, song = find_style(request.style), taken.source.song if taken.source is not None else None
+    plan = song.plan if song is not None else None
+    return tuple(follow_style(request, style, card, seed, said=taken.said, source=plan) for seed in seeds)
+
+
+def _of_seed(request: SongRequest, card: ModelCard) -> OfSeed:
+    caption, lyrics, _ = _words(request, card, None, [])
+    return OfSeed(caption=caption, lyrics=lyrics, bpm=request.bpm, key=request.key)
 
 
 def _can(cards: Sequence[ModelCard], able: Callable[[ModelCard], bool]) -> str:

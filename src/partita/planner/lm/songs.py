@@ -79,7 +79,7 @@ def plan_of(resolved: ResolvedRequest, rules: Plan, answer: SongAnswer, planner:
     taken = {
         name: written[name]
         for name in ("caption", "language", "duration_s", "bpm", "key", "time_signature")
-        if name in written and (name == "caption" or rules.origins.get(name) != "user")
+        if name in written and (name == "caption" or rules.origins.get(name) not in ("user", "style"))
     }
     if answer.codes is not None:
         taken["codes"] = answer.codes
