@@ -154,6 +154,7 @@ JSON_CHECKERS: dict[str, tuple[str, ...]] = {
 PLACED_CHECKERS: dict[str, tuple[str, ...]] = {
     "10": ("tests.golden.planner:check_planner",),
     "11": ("tests.golden.scoring:check_scores",),
+    "ly": ("tests.golden.v1_lyrics:check_lyrics",),
 }
 
 # Sections that are one entry each, and hold outputs although they look like constants.
