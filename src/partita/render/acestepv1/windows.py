@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 Span = tuple[int, int]
 
-WIDEST_FRAMES = 2583
-"""240 seconds as the original counts them: it trained on no more, and makes no more."""
-
 
 @dataclass(frozen=True)
 class Pass:
@@ -36,7 +33,7 @@ class Pass:
         return tuple((start - self.first, stop - self.first) for start, stop in spans)
 
 
-def plan_passes(frames: int, spans: Sequence[Span], source: Span, widest: int = WIDEST_FRAMES) -> tuple[Pass, ...]:
+def plan_passes(frames: int, spans: Sequence[Span], source: Span, widest: int) -> tuple[Pass, ...]:
     """The passes, in the order of making, that fill `spans` of a song of `frames` frames in which the source is at
     `source`.
 
