@@ -113,10 +113,10 @@ def linear_schedule(steps: int, shift: float, dtype: torch.dtype, *, clamp: bool
 
 def training_levels(shift: float, top: float = 1.0) -> tuple[float, ...]:
     """The thousand noise levels that ACE-Step v1 is trained on, largest first: an even line from `top` to 1/1000,
-    shifted, in float32."""
+    shifted, computed in float32 as the original does."""
     _check_shift(shift)
-    line = _line(top, 1 / TRAINING_LEVELS, TRAINING_LEVELS)
-    return _rounded([shifted(u, shift) for u in line], torch.float32)
+    levels = torch.tensor(_line(TRAINING_LEVELS * top, 1.0, TRAINING_LEVELS)) / TRAINING_LEVELS
+    return tuple((shift * levels / (1.0 + (shift - 1.0) * levels)).tolist())
 
 
 def shifted_twice_schedule(steps: int, shift: float, *, start: float = 1.0) -> Schedule:
