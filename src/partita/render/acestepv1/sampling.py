@@ -260,10 +260,11 @@ def remake(
             value=variance,
         )
     mask = canvas.mask[:, None, None, :]
-    state = State(mix(canvas.noise, canvas.clean, schedule.times[first]), first)
+    # In the original's order of additions, whose rounding is part of its numbers.
+    start = canvas.clean + mix(canvas.noise, canvas.clean, schedule.times[first]) - canvas.clean
     hold = injection(mask, canvas.clean, canvas.noise, 1.0, schedule.steps, last_step=True)
     predict = predict_with_branches(conditions, manner, network, guidance, erg="diffusion" in manner.v1.erg)
-    return _run(state, schedule, predict, manner, guidance, solvers.euler, hold)
+    return _run(State(start, first), schedule, predict, manner, guidance, solvers.euler, hold)
 
 
 def edit(
