@@ -269,7 +269,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every measure of every edit here")
     parser.add_argument("--no-control", action="store_true", help="leave out the random weights")
     given = parser.parse_args()
-    asked = prompts()[: given.songs]
+    asked = prompts(given.songs)
     runtime = Runtime.detect(threads=given.threads)
     print("                    seams   tempo      key  made (source) scale on grid notes/s outside  apart")
     with tempfile.TemporaryDirectory() as folder:

@@ -24,9 +24,9 @@ _SILENT_DB = -100.0
 class Ending:
     """What makes an end.
 
-    home: the tonic is the lowest of the last notes, or they are all of the tonic's chord. rests: the last note begins on
-    a beat and is held for one, or nearly. released: every note is over before the song is, at most 4 s before. faded:
-    the last 50 ms are 24 dB or more under the song's mean level.
+    home: the tonic is the lowest of the last notes, or they are all of the tonic's chord. rests: the last note begins
+    on a beat and is held for one, or nearly. released: every note is over before the song is, at most 4 s before.
+    faded: the last 50 ms are 24 dB or more under the song's mean level.
     """
 
     home: bool
