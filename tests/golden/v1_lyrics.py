@@ -1,7 +1,7 @@
 """Checks recorded lyrics of ACE-Step v1 against `partita.text.v1`: languages, cleaned words and token ids.
 
-The vocabulary is the `lyric_vocab.json` beside the file, else the one in `../shared`. Where there is none, all ids fail.
-Everything runs as the original does (`parity=True`).
+The vocabulary is the `lyric_vocab.json` beside the file, else the one in `../shared`. Where there is none, all ids
+fail. Everything runs as the original does (`parity=True`).
 """
 
 from __future__ import annotations

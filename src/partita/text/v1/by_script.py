@@ -11,6 +11,7 @@ from partita.text.syllables import script_of
 from partita.text.v1.cleaners import LANGUAGES
 
 _FALLBACK = "en"
+_NOT_LATIN = frozenset({"zh", "ja", "ko", "ru", "ar", "hi"})
 # A line with a character of these is in this language whatever else is in it: nothing else can read the character.
 _OF_SCRIPT = (("HANGUL", "ko"), ("CYRILLIC", "ru"), ("HIRAGANA", "ja"), ("KATAKANA", "ja"))
 
@@ -29,7 +30,9 @@ def line_language(line: str, song: str | None) -> str:
             return language
     if "CJK" in scripts:
         return "ja" if song == "ja" else "zh"
-    found = language_of(line, song)
+    # Latin letters in a song of another script are English unless they are clearly something else.
+    likely = _FALLBACK if "LATIN" in scripts and song in _NOT_LATIN else song
+    found = language_of(line, likely)
     if found == UNKNOWN:
-        return song or _FALLBACK
+        return likely or _FALLBACK
     return found if found in LANGUAGES else _FALLBACK
