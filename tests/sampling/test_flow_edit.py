@@ -13,6 +13,7 @@ from partita.sampling.guidance import Guidance, apg
 from partita.sampling.loop import Predict, State, denoise
 from partita.sampling.noise import Stream, batch_noise
 from partita.sampling.schedules import Schedule, linear_schedule
+from partita.sampling.solvers import heun, sde
 
 SHAPE = (2, 5, 3)
 OLD, WANTED, DEVIATION = -1.0, 2.0, 0.4
@@ -211,3 +212,43 @@ def test_impossible_edits_name_their_field(call: object, field: str) -> None:
     with pytest.raises(RequestError) as caught:
         call()  # type: ignore[operator]
     assert caught.value.field == field
+
+
+def test_the_two_parts_of_an_edit_have_solvers_of_their_own() -> None:
+    schedule, settings = linear_schedule(10, 1.0, F64), FlowEdit(0.0, 0.5)
+    noises = [batch_noise([3, 4], SHAPE[1:], Stream.STEP, k).double() for k in range(10)]
+    steps = list(
+        flow_edit(
+            SOURCE, schedule, gaussian(OLD), gaussian(WANTED), settings, draw,
+            solver=sde(noises.__getitem__), averaged=lambda move: move.x,
+        )
+    )  # fmt: skip
+    assert torch.equal(steps[4].latents, SOURCE)  # what `averaged` gives back
+    start = State(0.5 * draw(5, 0) + 0.5 * SOURCE, 5)
+    plain = list(denoise(start, schedule, gaussian(WANTED), solver=sde(noises.__getitem__)))
+    assert torch.allclose(result(steps), plain[-1].after.x, atol=1e-12)
+
+
+def test_v1_s_memory_is_the_source_s_alone_and_goes_from_draw_to_draw() -> None:
+    def predict(x: Tensor, t: float, index: int) -> Tensor:
+        cond, null = x.chunk(2)
+        return torch.cat([torch.cos(cond), 0.5 * null])
+
+    schedule, guidance = Schedule((1.0, 0.0)), Guidance("apg", 4.0)
+    done = list(
+        flow_edit(
+            SOURCE, schedule, predict, predict_twice(predict), FlowEdit(0, 1, 2), draw,
+            guidance=guidance, memory_of_source_only=True,
+        )
+    )  # fmt: skip
+    states = [draw(0, 0), draw(0, 1)]
+    first, memory = apg(torch.cos(states[0]), 0.5 * states[0], 4.0)
+    second, _ = apg(torch.cos(states[1]), 0.5 * states[1], 4.0, memory)
+    wanted = [apg(2 * torch.cos(state), state, 4.0)[0] for state in states]
+    followed = (wanted[0] + wanted[1] - first - second) / 2
+    assert torch.allclose(result(done), SOURCE - followed, atol=1e-9)
+
+
+def test_a_solver_that_looks_twice_is_refused_where_a_difference_is_followed() -> None:
+    with pytest.raises(RequestError, match="looks twice"):
+        list(flow_edit(SOURCE, EVEN, gaussian(OLD), gaussian(WANTED), FlowEdit(0, 1), draw, averaged=heun()))

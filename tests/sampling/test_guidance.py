@@ -8,7 +8,7 @@ from torch import Tensor
 
 from partita.errors import RequestError
 from partita.sampling import guidance
-from partita.sampling.guidance import ApgSettings, Guidance
+from partita.sampling.guidance import ApgSettings, Guidance, Window
 from partita.sampling.noise import noise
 
 SHAPE = (2, 13, 8)
@@ -111,3 +111,60 @@ def test_an_unknown_kind_is_refused() -> None:
 def _angle(a: Tensor, b: Tensor) -> Tensor:
     cosine = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
     return torch.acos(cosine.clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("share", "steps", "expected"),
+    [(0.5, 60, (15, 45)), (1.0, 60, (0, 60)), (0.0, 60, (30, 30)), (0.5, 7, (1, 5)), (0.7, 7, (1, 5))],
+)
+def test_the_middle_window_is_rounded_as_the_original_rounds_it(
+    share: float, steps: int, expected: tuple[int, int]
+) -> None:
+    window = guidance.middle_window(share, steps)
+    assert (window.first, window.end) == expected
+    assert [k for k in range(steps) if window.covers(k)] == list(range(*expected))
+    twice = guidance.middle_window(share, steps, looks=2)
+    assert [k for k in range(2 * steps) if twice.covers(k)] == [k for k in range(2 * steps) if window.covers(k // 2)]
+
+
+def test_a_falling_scale_goes_from_all_of_it_to_the_floor() -> None:
+    window = Window(2, 6, decay=1.0, floor=3.0)
+    assert [window.scale_at(k, 15.0) for k in range(2, 6)] == pytest.approx([15, 11, 7, 3])
+    half = Window(2, 6, decay=0.5, floor=3.0)
+    assert half.scale_at(5, 15.0) == pytest.approx(9.0)
+
+
+def test_a_falling_scale_in_a_window_of_one_step_is_the_whole_scale() -> None:
+    assert Window(4, 5, decay=1.0, floor=3.0).scale_at(4, 15.0) == 15.0
+
+
+def test_a_window_asks_for_as_many_predictions_as_a_step_needs() -> None:
+    plain, double = Guidance("cfg", window=Window(1, 3)), Guidance("cfg", window=Window(1, 3), double=(5.0, 1.5))
+    assert [plain.branches(k) for k in range(4)] == [1, 2, 2, 1]
+    assert [double.branches(k) for k in range(4)] == [1, 3, 3, 1]
+    assert [Guidance("cfg").branches(k) for k in range(4)] == [2, 2, 2, 2]
+
+
+def test_two_strengths_lead_from_nothing_over_the_text_to_everything() -> None:
+    text = noise(4, SHAPE)
+    assert torch.allclose(guidance.cfg_double(COND, NULL, text, 1.0, 1.0), COND)
+    assert torch.allclose(guidance.cfg_double(COND, NULL, text, 1.0, 0.0), text)
+    assert torch.allclose(guidance.cfg_double(COND, NULL, COND, 4.0, 4.0), guidance.cfg(COND, NULL, 4.0), atol=1e-5)
+    # Whatever the kind, two strengths take its place.
+    both = Guidance("apg", 15.0, window=Window(0, 9), double=(5.0, 1.5))
+    guided, average = guidance.guide(both, (COND, NULL, text), X, 0.5, STEP, None)
+    assert torch.equal(guided, guidance.cfg_double(COND, NULL, text, 5.0, 1.5))
+    assert average is None
+
+
+def test_cfg_star_does_not_depend_on_the_length_of_the_unconditional_prediction() -> None:
+    reference = guidance.cfg_star(COND, NULL, 6.0)
+    lengths = torch.tensor([0.1, 30.0])[:, None, None]
+    assert torch.allclose(guidance.cfg_star(COND, NULL * lengths, 6.0), reference, atol=1e-4)
+    assert torch.allclose(guidance.cfg_star(COND, 0.3 * COND, 6.0), COND, atol=1e-5)
+
+
+def test_cfg_star_stands_still_in_its_first_steps() -> None:
+    star = Guidance("cfg_star", 6.0)
+    moved = [bool(guidance.guide(star, (COND, NULL), X, 0.5, k, None)[0].any()) for k in range(4)]
+    assert moved == [False, False, True, True]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from partita.errors import RequestError
 from partita.sampling.flow import Phase, cover_step_count, predict_in_phases, predict_with, start_from_source
-from partita.sampling.guidance import Guidance
+from partita.sampling.guidance import Guidance, Window
 from partita.sampling.loop import State, StepDone, denoise, take_step
 from partita.sampling.noise import Stream, batch_noise, noise
 from partita.sampling.schedules import Schedule, linear_schedule, turbo_schedule
@@ -168,3 +168,30 @@ def test_step_sizes_round_as_the_model_s_number_format_does() -> None:
 def test_a_step_beyond_the_schedule_is_refused() -> None:
     with pytest.raises(RequestError, match="2 steps"):
         take_step(State(NOISE, index=2), Schedule((1.0, 0.5, 0.0)), STRAIGHT)
+
+
+def test_outside_a_window_one_prediction_is_asked_for_and_memory_stands_still() -> None:
+    asked: list[int] = []
+
+    def predict(x: Tensor, t: float, index: int) -> Tensor:
+        asked.append(len(x) // len(NOISE))
+        return torch.cat([part + k for k, part in enumerate(x.chunk(asked[-1]))])
+
+    guidance = Guidance("apg", 5.0, window=Window(1, 3))
+    done = list(denoise(State(NOISE), linear_schedule(5, 1.0, torch.float32), predict, guidance=guidance))
+    assert asked == [1, 2, 2, 1, 1]
+    assert done[0].after.average is None
+    assert done[3].after.average is done[2].after.average
+    assert torch.equal(done[4].velocity, done[4].before.x)
+
+
+def test_a_second_look_asks_as_the_step_does() -> None:
+    asked: list[int] = []
+
+    def predict(x: Tensor, t: float, index: int) -> Tensor:
+        asked.append(len(x) // len(NOISE))
+        return x
+
+    guidance = Guidance("cfg", 5.0, window=Window(1, 2), double=(5.0, 1.5))
+    list(denoise(State(NOISE), linear_schedule(3, 1.0, torch.float32), predict, guidance=guidance, solver=heun()))
+    assert asked == [1, 1, 3, 3, 1]

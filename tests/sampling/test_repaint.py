@@ -14,6 +14,7 @@ from partita.sampling.repaint import (
     BlendSettings,
     blend,
     blend_settings,
+    inject,
     injected_steps,
     injection,
     keep_outside,
@@ -161,3 +162,8 @@ def test_the_number_format_stays() -> None:
 
 def test_masks_of_whole_numbers_are_read_as_truth() -> None:
     assert torch.equal(soft_mask(MASK.to(torch.uint8), 3), soft_mask(MASK, 3))
+
+
+def test_a_mask_with_the_latents_dimensions_is_broadcast() -> None:
+    frames_last = inject(MADE.mT[:, None], CLEAN.mT[:, None], NOISE.mT[:, None], MASK[:, None, None, :], 0.4)
+    assert torch.equal(frames_last[:, 0].mT, inject(MADE, CLEAN, NOISE, MASK, 0.4))

@@ -121,3 +121,42 @@ def test_impossible_settings_name_their_field(call: object, field: str) -> None:
     with pytest.raises(RequestError) as caught:
         call()  # type: ignore[operator]
     assert caught.value.field == field
+
+
+def test_v1_s_schedule_is_shifted_twice() -> None:
+    times = schedules.shifted_twice_schedule(60, 3.0).times
+    known = [1000, 994.3030, 988.4747, 982.5105, 976.4056, 970.1549]
+    assert [1000 * t for t in times[:6]] == pytest.approx(known, abs=1e-4)
+    assert [1000 * t for t in times[-4:]] == pytest.approx([102.8077, 57.3939, 8.9286, 0], abs=1e-4)
+
+
+def test_v1_s_schedule_can_begin_part_way_and_be_a_single_step() -> None:
+    whole = schedules.shifted_twice_schedule(60, 3.0)
+    half = schedules.shifted_twice_schedule(30, 3.0, start=0.5)
+    assert half.times[0] == pytest.approx(0.75)
+    assert half.times[-2:] == whole.times[-2:]
+    original = schedules.shifted_twice_schedule(30, 3.0, start=schedules.shifted(0.5, 3.0))
+    assert [1000 * t for t in original.times[:2]] == pytest.approx([900.0, 887.376], abs=1e-3)
+    assert schedules.shifted_twice_schedule(1, 3.0).times == (1.0, 0.0)
+
+
+def test_picked_steps_are_stored_in_the_number_format_of_the_model() -> None:
+    picks = (16, 29, 52, 96, 129, 158, 172, 183, 189, 200)
+    coarse = schedules.picked_schedule(picks, 3.0, torch.bfloat16)
+    # The times of the original on its own machine, in bfloat16.
+    known = [990.716, 982.480, 962.185, 909.231, 835.640, 708.247, 600.703, 464.960, 357.143, 26.265]
+    assert [1000 * t for t in coarse.times[:-1]] == pytest.approx(known, abs=1e-3)
+    fine = schedules.picked_schedule(picks, 3.0)
+    assert fine.times != coarse.times
+    assert fine.times == pytest.approx(coarse.times, abs=2e-3)
+
+
+def test_doubled_times_stand_twice_but_for_the_ends() -> None:
+    assert schedules.doubled(Schedule((1.0, 0.6, 0.3, 0.0))).times == (1.0, 0.6, 0.6, 0.3, 0.3, 0.0)
+    assert schedules.doubled(Schedule((1.0, 0.0))).times == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("picks", [(), (0, 3), (5, 5), (8, 3)])
+def test_picks_that_do_not_rise_are_refused(picks: tuple[int, ...]) -> None:
+    with pytest.raises(RequestError, match="oss_steps"):
+        schedules.picked_schedule(picks, 3.0)

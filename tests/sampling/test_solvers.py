@@ -14,8 +14,19 @@ from partita.sampling.flow import predict_with
 from partita.sampling.guidance import Guidance
 from partita.sampling.loop import State, denoise, take_step
 from partita.sampling.noise import Stream, batch_noise
-from partita.sampling.schedules import Schedule, linear_schedule, verbatim_schedule
-from partita.sampling.solvers import Look, Move, Solver, dpmpp_2m, euler, heun, sde
+from partita.sampling.schedules import Schedule, doubled, linear_schedule, verbatim_schedule
+from partita.sampling.solvers import (
+    Look,
+    Move,
+    Solver,
+    by_estimate,
+    dpmpp_2m,
+    euler,
+    granular,
+    heun,
+    heun_in_turns,
+    sde,
+)
 
 F64 = torch.float64
 MEAN = torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=F64)
@@ -137,3 +148,47 @@ def test_looking_back_stepped_by_hand_or_resumed_gives_the_bits_of_the_loop() ->
 def test_an_item_does_not_depend_on_its_batch() -> None:
     schedule = linear_schedule(6, 2.0, F64)
     assert torch.allclose(arrive(dpmpp_2m, schedule)[1:], arrive(dpmpp_2m, schedule, NOISE[1:]), atol=1e-12)
+
+
+def test_heun_in_turns_is_heun_with_each_look_a_step() -> None:
+    schedule = linear_schedule(7, 3.0, F64)
+    in_turns = arrive(heun_in_turns, doubled(schedule))
+    assert torch.allclose(in_turns, arrive(heun(direct_end=True), schedule), atol=1e-12)
+    assert not torch.allclose(in_turns, arrive(euler, schedule), atol=1e-3)
+
+
+def test_velocities_taken_back_from_the_estimate_are_the_same() -> None:
+    schedule = doubled(linear_schedule(7, 3.0, F64))
+    assert torch.allclose(arrive(by_estimate(heun_in_turns), schedule), arrive(heun_in_turns, schedule), atol=1e-12)
+
+
+def one_step(solver: Solver, v: Tensor) -> Tensor:
+    return take_step(State(NOISE), Schedule((1.0, 0.5)), predict_with(lambda x, t: v), solver=solver).after.x - NOISE
+
+
+@pytest.mark.parametrize(("omega", "factor"), [(-10, 0.953788), (0, 1.0), (10, 1.046212), (20, 1.076159)])
+def test_granularity_stretches_a_velocity_about_its_mean(omega: float, factor: float) -> None:
+    v = EXACT + 3.0
+    plain, stretched = one_step(euler, v), one_step(granular(euler, omega), v)
+    assert torch.allclose(stretched.mean((1, 2)), plain.mean((1, 2)))
+    assert torch.allclose(stretched.std((1, 2)) / plain.std((1, 2)), torch.tensor(factor, dtype=F64), atol=1e-6)
+
+
+def test_granularity_of_an_item_depends_on_the_others_over_the_batch_alone() -> None:
+    v = EXACT + torch.tensor([0.0, 5.0], dtype=F64)[:, None, None]
+    wilder = v * torch.tensor([1.0, 9.0], dtype=F64)[:, None, None]
+
+    def first(v: Tensor, over_batch: bool) -> Tensor:
+        return one_step(granular(euler, 10.0, over_batch=over_batch), v)[0]
+
+    assert torch.equal(first(v, False), first(wilder, False))
+    assert not torch.allclose(first(v, True), first(wilder, True), atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", [heun(direct_end=True), heun_in_turns])
+def test_granularity_reaches_both_looks_of_a_solver(solver: Solver) -> None:
+    # A constant velocity, stretched at both looks, is followed as by one stretched step.
+    v = EXACT + 3.0
+    schedule = Schedule((1.0, 0.5, 0.5, 0.0)) if solver is heun_in_turns else Schedule((1.0, 0.5, 0.0))
+    twice = list(denoise(State(NOISE), schedule, predict_with(lambda x, t: v), solver=granular(solver, 10.0)))
+    assert torch.allclose(twice[-1].after.x - NOISE, 2 * one_step(granular(euler, 10.0), v), atol=1e-12)
