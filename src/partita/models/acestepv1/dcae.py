@@ -201,18 +201,9 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Computed in float32 at least, in time linear in the positions; returned in the format of `query`.
     """
     compute = torch.promote_types(query.dtype, torch.float32)
-    context = value_key_sums(F.relu(key.to(compute)), value.to(compute))
-    return divide_by_last(context @ F.relu(query.to(compute))).to(query.dtype)
-
-
-def value_key_sums(key: Tensor, value: Tensor) -> Tensor:
-    """`[value; 1] key^T` `[B, heads, head_dim + 1, head_dim]`, a sum over the positions of what is given."""
-    return F.pad(value, (0, 0, 0, 1), value=1.0) @ key.mT
-
-
-def divide_by_last(weighted: Tensor) -> Tensor:
-    """All rows but the last, divided by the last: `[..., head_dim + 1, n]` to `[..., head_dim, n]`."""
-    return weighted[..., :-1, :] / (weighted[..., -1:, :] + ATTENTION_EPS)
+    context = F.pad(value.to(compute), (0, 0, 0, 1), value=1.0) @ F.relu(key.to(compute)).mT
+    weighted = context @ F.relu(query.to(compute))
+    return (weighted[..., :-1, :] / (weighted[..., -1:, :] + ATTENTION_EPS)).to(query.dtype)
 
 
 def quadratic_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -215,6 +215,10 @@ class Head(nn.Module):
             x = torch.stack([block(x) for block in blocks]).mean(dim=0)
         return torch.tanh(self.conv_post(F.silu(x)))
 
+    @property
+    def upsamplings(self) -> list[WeightNormConvTranspose1d]:
+        return [up for up in self.ups if isinstance(up, WeightNormConvTranspose1d)]
+
     def blocks_of(self, index: int) -> list[ResidualBlock]:
         """The residual blocks that run side by side after the upsampling `index`."""
         count = len(self.resblocks) // len(self.ups)
