@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from partita.errors import ModelError
 from partita.planner.lm.chat import template_of
 from partita.song.plan import LAST_CODE
-from partita.text.tokenizers import FILE, read_tokenizer
+from partita.text.tokenizer_file import read_tokenizer
+from partita.text.tokenizers import FILE
 
 CODE_COUNT = LAST_CODE + 1
 """Entries of the codec's codebook, levels 8·8·8·5·5·5. The vocabulary has names for more; those decode to nothing."""

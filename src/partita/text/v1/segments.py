@@ -33,7 +33,7 @@ _PUNCTUATION = re.compile(r"([^\w\s]+)")
 _NOT_WORDS = re.compile(r"\W+")
 _REPEATED = re.compile(r"(.)\1+")
 _DIGITS = re.compile(r"\d+")
-_SENTENCE = re.compile(r"(.*?[。.?？!！]+\n?)")
+_END_OF_SENTENCE = re.compile(r"(?<=[。.?？!！])(?![。.?？!！])")
 _INNER_CAPITAL = re.compile(r"\B([A-Z])")
 _KANA = re.compile("[\u3040-\u30ff]")
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -142,7 +142,7 @@ class _Line:
         self._add(self.segments[0].language if self.segments else "zh", groups[0])
 
     def read_latin(self, groups: tuple[str, ...]) -> None:
-        for sentence in _SENTENCE.split(groups[0]):
+        for sentence in _END_OF_SENTENCE.split(groups[0]):
             if sentence.strip():
                 self._add(most_likely(_bare(sentence))[0], sentence)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from partita.errors import ModelError
-from partita.text.tokenizers import read_tokenizer
+from partita.text.tokenizer_file import read_tokenizer
 from partita.text.v1.cleaners import clean
 from partita.text.v1.tags import TRAINED
 
