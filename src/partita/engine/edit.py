@@ -17,6 +17,7 @@ from partita.song.canvas import Canvas
 from partita.song.record import EditRecord
 from partita.song.resolve import KEEPS_LEVEL, ResolvedRequest
 from partita.song.source import SAMPLE_RATE_HZ
+from partita.weights.catalog import card as find_card
 
 # What a joint looks at beside an edge where there is no cross-fade, and a little for rounding.
 _REACH = math.ceil(CORRECTION_S * SAMPLE_RATE_HZ) + 1
@@ -87,11 +88,14 @@ def _as_the_original(
 ) -> tuple[np.ndarray, EditRecord | None]:
     """Divide by a peak over 1, then join; nothing is brought to the source's level and nothing is limited.
 
-    Without a joint the division is left to the loudness stage, which comes next.
+    Without a joint the division is left to the loudness stage, which comes next. ACE-Step v1 joins latents alone: all
+    of the song comes from its codec.
     """
     canvas, ramp = resolved.canvas, ramp_samples(resolved)
     if canvas is None or not canvas.spans or source is None or source.audio is None:
         return made, None
+    if find_card(resolved.model).family == "acestep-v1":
+        return made, EditRecord(kept=False, spans=canvas.spans, crossfade_samples=0, limited=False, gain_db=0.0)
     peak = max(1.0, float(np.abs(made).max(initial=0.0)))
     if peak > 1:
         made = made / np.float32(peak)

@@ -54,6 +54,7 @@ from partita.weights.loaders import Loader, loader_for
 RENDERERS: dict[Family, str] = {
     "built-in": "partita.render.builtin.renderer:BuiltInRenderer",
     "acestep-1.5": "partita.render.acestep15.renderer:AceStep15Renderer",
+    "acestep-v1": "partita.render.acestepv1.renderer:AceStepV1Renderer",
 }
 VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
 
@@ -295,7 +296,7 @@ class Engine(SpokenEngine):
         renderer = self._renderer_for(card)
         steps = StepCount(meter)
         jobs = [self._begin(song, loader, card, steps, renderer.sample_rate_hz) for song in songs]
-        if card.sings:
+        if card.follows_lyrics:
             jobs = [replace(job, follow=_has_lines(job.resolved, follow)) for job in jobs]
         heard = renderer.render(jobs, self._parts(loader, meter, songs[0].resolved), self.runtime)
         unfinished = dict(enumerate(songs))

@@ -140,6 +140,8 @@ class Judge:
         card, request = find_card(piece.record.request.model), piece.record.request
         if not card.sings:
             return f"{card.id} does not sing, so there are no lyrics to follow."
+        if not card.follows_lyrics:
+            return f"{card.id} does not tell when a line is sung, so its lyrics are not followed."
         if request.instrumental:
             return "The song has no lyrics, so there are none to follow; only songs with lyrics can be aligned."
         if piece.latents is None:

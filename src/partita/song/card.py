@@ -99,10 +99,12 @@ class SamplingDefaults(Value):
 
 
 class LoudnessDefaults(Value):
-    """Target of the loudness stage: integrated loudness in LUFS and highest true peak in dBTP."""
+    """Target of the loudness stage: integrated loudness in LUFS and highest true peak in dBTP; and in `original` what
+    the original program does with the level of a song."""
 
     target_lufs: float
     true_peak_db: float
+    original: Literal["peak", "off"] = "peak"
 
 
 class Published(Value):
@@ -148,6 +150,7 @@ class ModelCard(Published):
     adapters: bool = Field(default=False, description="Whether LoRA and LoKr adapters fit it.")
     own_songs_only: bool = Field(default=False, description="True where it edits only songs that it made.")
     sings: bool = True
+    follows_lyrics: bool = Field(default=False, description="Whether it can tell when each line is sung, and how well.")
     makes_score: bool = False
     time_signatures: tuple[str, ...] = ("2/4", "3/4", "4/4", "6/8")
     bpm_min: int = 30

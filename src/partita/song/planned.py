@@ -70,7 +70,7 @@ def check_planner(request: SongRequest, card: ModelCard, cards: Sequence[ModelCa
 
     It plans songs from words alone, as the original does. The built-in model takes none: it needs a whole plan of parts
     and bars, within the narrow ranges that it plays, which its rules make; long captions in a planner's words are not
-    what it reads.
+    what it reads. Nor does ACE-Step v1, which was trained on tags and knows no codes.
     """
     options, kind = request.planner, request.task.kind
     if options.mode == "off":
@@ -91,9 +91,14 @@ def check_planner(request: SongRequest, card: ModelCard, cards: Sequence[ModelCa
         )
     if not card.codes:
         able = ", ".join(one.id for one in cards if one.codes)
+        why = (
+            "is planned by rules: it needs every part and bar settled, which no language model here writes"
+            if card.makes_score
+            else "reads tags and lyrics as they are given: it follows no codes, and prose is not what it was trained on"
+        )
         raise _bad(
-            f"planner {options.mode} was asked for, and {card.id} is planned by rules: it needs every part and bar "
-            f"settled, which no language model here writes.{f' These take a planner: {able}.' if able else ''}",
+            f"planner {options.mode} was asked for, and {card.id} {why}."
+            f"{f' These take a planner: {able}.' if able else ''}",
             "planner.mode",
             options.mode,
         )

@@ -397,10 +397,11 @@ def _check_lines(request: SongRequest, card: ModelCard, instrumental: bool, card
     for name in ("lrc", "vtt"):
         if not getattr(request.output, name):
             continue
-        if not card.sings:
+        if not card.follows_lyrics:
+            cannot = "does not tell when a line is sung" if card.sings else "does not sing"
             raise RequestError(
-                f"output.{name} was asked for, and {card.id} does not sing: use a model that does."
-                + _can(cards, lambda one: one.sings),
+                f"output.{name} was asked for, and {card.id} {cannot}: use a model that does."
+                + _can(cards, lambda one: one.follows_lyrics),
                 field=f"output.{name}",
                 value=True,
             )
@@ -414,7 +415,7 @@ def _check_lines(request: SongRequest, card: ModelCard, instrumental: bool, card
 
 def _output(request: SongRequest, card: ModelCard) -> ResolvedOutput:
     asked: Output = request.output
-    usual = "peak" if request.parity else "off" if request.task.kind in KEEPS_LEVEL else "loudness"
+    usual = card.loudness.original if request.parity else "off" if request.task.kind in KEEPS_LEVEL else "loudness"
     normalise = asked.normalise or ("loudness" if asked.loudness_lufs is not None else usual)
     lossless = asked.format in ("wav", "flac")
     target = asked.loudness_lufs if asked.loudness_lufs is not None else card.loudness.target_lufs
