@@ -15,7 +15,7 @@ from partita.errors import ModelError
 from partita.models.acestep15.config import AceStepConfig
 from partita.models.oobleck import OobleckConfig, OobleckVAE
 from partita.models.oobleck_folded import FoldedOobleck
-from partita.weights import acestep15
+from partita.weights import acestep15, located_loader
 from partita.weights.acestep15 import PART_NAMES, AceStep15Loader
 from partita.weights.catalog import card
 from partita.weights.locate import locate
@@ -46,7 +46,8 @@ def tiny_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         "ace-step-1.5-vae": checkpoints.vae()[0],
         "ace-step-1.5-text-encoder": checkpoints.TEXT_CONFIG,
     }
-    monkeypatch.setattr(acestep15, "configuration", lambda name: dict(sizes[name]))
+    for module in (acestep15, located_loader):
+        monkeypatch.setattr(module, "configuration", lambda name: dict(sizes[name]))
 
 
 def opened(folder: Path, caches: Caches, number_format: str = "bfloat16") -> AceStep15Loader:

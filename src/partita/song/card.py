@@ -28,6 +28,10 @@ class FileEntry(Value):
     alternatives: tuple[str, ...] = Field(
         default=(), description="Paths to look for where `path` is not in the repository."
     )
+    addresses: tuple[str, ...] = Field(
+        default=(),
+        description="Where to fetch a file that lies on no hub, the first that answers; size and SHA-256 known.",
+    )
 
 
 class SharedFiles(Value):

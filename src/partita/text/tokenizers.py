@@ -1,7 +1,7 @@
-"""Text to token ids as ACE-Step 1.5's text encoder was trained on them: one end token appended, padded on the right.
+"""Text to token ids as text encoders were trained on them: one end token appended, padded on the right.
 
-Reads a tokenizer folder of the Qwen family (its tokenizer.json). Knows nothing of prompts, and nothing of the encoder
-but that its padding and end token are the same, `<|endoftext|>`.
+Reads a tokenizer folder (its tokenizer.json), of Qwen's for ACE-Step 1.5 or of UMT5's for v1. Knows nothing of prompts,
+and nothing of an encoder but its end token and its padding.
 """
 
 from __future__ import annotations
@@ -15,9 +15,23 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from partita.errors import ModelError
+from partita.text.tokenizer_file import read_tokenizer
 
 END_TOKEN = "<|endoftext|>"
 FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Specials:
+    """The tokens that end a text and pad a batch, and what the encoder that expects them is called."""
+
+    end: str
+    padding: str
+    encoder: str
+
+
+QWEN3 = Specials(END_TOKEN, END_TOKEN, "Qwen3-Embedding")
+UMT5 = Specials("</s>", "<pad>", "umt5-base")
 
 
 @dataclass(frozen=True)
@@ -28,47 +42,35 @@ class Tokens:
     mask: Tensor
 
 
-def read_tokenizer(path: Path, reader: str) -> Tokenizer:
-    """The tokenizer in a file, for `reader`; without padding or truncation of its own.
-
-    Raises ModelError if the file is missing or unreadable.
-    """
-    if not path.is_file():
-        raise ModelError(f"{reader} needs {path}, which does not exist; fetch the model again.", path=path)
-    try:
-        # from_str and not from_file: the library cannot open every path that Python can, on Windows.
-        tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:
-        raise ModelError(f"{path} is not a tokenizer file: {error}. Fetch the model again.", path=path) from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
 class TextTokenizer:
     """A tokenizer held ready. The end token is appended here and nothing else is, whatever the post-processor of the
     file does, so that files from different conversions give the same ids."""
 
-    def __init__(self, tokenizer: Tokenizer, end_id: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, end_id: int, padding_id: int) -> None:
         self._tokenizer = tokenizer
         self.end_id = end_id
+        self.padding_id = padding_id
 
     @classmethod
-    def load(cls, folder: Path) -> TextTokenizer:
+    def load(cls, folder: Path, specials: Specials = QWEN3) -> TextTokenizer:
         """Read `folder/tokenizer.json`.
 
-        Raises ModelError if it is missing, unreadable, or without `<|endoftext|>`.
+        Raises ModelError if it is missing, unreadable, or without one of `specials`.
         """
         path = folder / FILE
         tokenizer = read_tokenizer(path, "The tokenizer")
-        end_id = tokenizer.token_to_id(END_TOKEN)
-        if end_id is None:
-            raise ModelError(
-                f"{path} has no {END_TOKEN} token, so it is not the tokenizer of this text encoder (Qwen3-Embedding).",
-                path=path,
-                key=END_TOKEN,
-            )
-        return cls(tokenizer, end_id)
+        ids: list[int] = []
+        for token in (specials.end, specials.padding):
+            found = tokenizer.token_to_id(token)
+            if found is None:
+                raise ModelError(
+                    f"{path} has no {token} token, so it is not the tokenizer of this text encoder "
+                    f"({specials.encoder}).",
+                    path=path,
+                    key=token,
+                )
+            ids.append(found)
+        return cls(tokenizer, *ids)
 
     @property
     def size(self) -> int:
@@ -81,10 +83,10 @@ class TextTokenizer:
         return [*ids[: max_tokens - 1], self.end_id]
 
     def encode_batch(self, texts: Sequence[str], max_tokens: int) -> Tokens:
-        """Each text on its own, then padded on the right to the longest with the end token and mask 0."""
+        """Each text on its own, then padded on the right to the longest, with mask 0."""
         rows = [self.encode(text, max_tokens) for text in texts]
         length = max((len(row) for row in rows), default=0)
-        ids = torch.full((len(rows), length), self.end_id, dtype=torch.int64)
+        ids = torch.full((len(rows), length), self.padding_id, dtype=torch.int64)
         mask = torch.zeros((len(rows), length), dtype=torch.int64)
         for b, row in enumerate(rows):
             ids[b, : len(row)] = torch.tensor(row, dtype=torch.int64)

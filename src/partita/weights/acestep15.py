@@ -28,11 +28,11 @@ from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.runtime import Runtime
 from partita.song.card import ModelCard
 from partita.text.tokenizers import TextTokenizer
-from partita.weights.catalog import configuration, fetch_command, shared_files
+from partita.weights.catalog import configuration, shared_files
 from partita.weights.configs import read_json
-from partita.weights.fingerprint import fingerprint
 from partita.weights.locate import locate
-from partita.weights.located import Located, Network
+from partita.weights.located import Located
+from partita.weights.located_loader import LocatedLoader, parsed, summary
 from partita.weights.naming import SILENCE_KEY
 from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
@@ -74,25 +74,10 @@ class Conditioner(nn.Module):
         self.null_condition_emb = nn.Parameter(torch.empty(1, 1, config.encoder_block.hidden_size))
 
 
-class AceStep15Loader:
+class AceStep15Loader(LocatedLoader):
     """Reads the parts of one located model for one runtime. Holds headers and configurations, no tensors."""
 
     part_names = PART_NAMES
-
-    def __init__(self, located: Located, device: str = "cpu", number_format: str = "float32") -> None:
-        self.located = located
-        self._device = torch.device(device)
-        self._dtype: torch.dtype = getattr(torch, number_format)
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """Whatever changes what is loaded: the files, the device, the number format."""
-        files = (f"{name}={value}" for name, value in self.fingerprint().items())
-        return (self.located.card.id, *files, str(self._device), str(self._dtype))
-
-    def fingerprint(self) -> dict[str, str]:
-        """Role and name of every file, and its `fingerprint`; the same wherever the files lie."""
-        return self._fingerprint
 
     def load(self, part: str) -> Any:
         """The part, on the runtime's device and in its number format; `silence_latent` is float32 `[15000, 64]`.
@@ -122,7 +107,7 @@ class AceStep15Loader:
         """For each network a function that checks it as `check` does and says what was found."""
 
         def said(tensors: Callable[[], dict[str, Stored]]) -> Callable[[], str]:
-            return lambda: _summary(tensors())
+            return lambda: summary(tensors())
 
         return {
             "the acoustic model": said(lambda: self._model_tensors),
@@ -143,11 +128,7 @@ class AceStep15Loader:
             if network.layout == "diffusers" and network.config is not None:
                 values |= _diffusers_values(network.config.parents[1])
         _check_variant(card, values, network.config)
-        return _parsed(AceStepConfig.from_json, values, network.config)
-
-    @cached_property
-    def _fingerprint(self) -> dict[str, str]:
-        return {role: fingerprint(path) for role, path in self.located.by_role().items()}
+        return parsed(AceStepConfig.from_json, values, network.config)
 
     @cached_property
     def _model_tensors(self) -> dict[str, Stored]:
@@ -159,33 +140,19 @@ class AceStep15Loader:
 
     @cached_property
     def _vae_tensors(self) -> dict[str, Stored]:
-        return self._checked(self.located.networks["vae"], self._empty_vae, "the VAE")
+        return self._tensors("vae", expected_shapes(self._empty_vae()), "the VAE")
 
     @cached_property
     def _text_tensors(self) -> dict[str, Stored]:
-        return self._checked(self.located.networks["text_encoder"], self._empty_text_encoder, "the text encoder")
-
-    def _checked(self, network: Network, build: Callable[[], nn.Module], what: str) -> dict[str, Stored]:
-        found = find_tensors(network.weights, self._advice)
-        check(found, expected_shapes(build()), what)
-        return found
-
-    @property
-    def _advice(self) -> str:
-        return f"Fetch it with `{fetch_command(self.located.card)}`."
-
-    def _shared_values(self, index: int, network: Network) -> dict[str, Any]:
-        return read_json(network.config) if network.config else configuration(shared_files(self.located.card)[index].id)
+        return self._tensors("text_encoder", expected_shapes(self._empty_text_encoder()), "the text encoder")
 
     def _empty_vae(self) -> OobleckVAE:
-        network = self.located.networks["vae"]
-        config = _parsed(OobleckConfig.from_json, self._shared_values(0, network), network.config)
+        config = self._config("vae", OobleckConfig.from_json, shared_files(self.located.card)[0].id)
         with skeleton():
             return OobleckVAE(config)
 
     def _empty_text_encoder(self) -> Qwen3:
-        network = self.located.networks["text_encoder"]
-        config = _parsed(Qwen3Config.from_json, self._shared_values(1, network), network.config)
+        config = self._config("text_encoder", Qwen3Config.from_json, shared_files(self.located.card)[1].id)
         with skeleton():
             return Qwen3(config)
 
@@ -238,21 +205,9 @@ def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir
     return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
 
 
-def describe(located: Located) -> dict[str, Callable[[], str]]:
-    """As `AceStep15Loader.describe`, for files that are looked at and not loaded."""
-    return AceStep15Loader(located).describe()
-
-
-def _summary(tensors: Mapping[str, Stored]) -> str:
-    formats = sorted({stored.dtype for stored in tensors.values()})
-    return f"{len(tensors)} tensors, {', '.join(formats)}: every name and shape as the network has it"
-
-
-def _parsed(parse: Callable[[Mapping[str, Any]], T], values: Mapping[str, Any], path: Path | None) -> T:
-    try:
-        return parse(values)
-    except ModelError as error:
-        raise ModelError(f"{path or 'The catalog'}: {error}", path=path, key=error.key) from None
+def loader_of(located: Located) -> AceStep15Loader:
+    """A loader for looking at files and not for songs."""
+    return AceStep15Loader(located)
 
 
 def _diffusers_values(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from partita.song.card import FileEntry, Published
 from partita.weights.catalog import every_file, fetch_command
 from partita.weights.places import Caches
 from partita.weights.shards import INDEX_SUFFIX, weight_files
-from partita.weights.sources import RemoteFile, Source, sources
+from partita.weights.sources import FixedAddresses, RemoteFile, Source, sources
 from partita.weights.transfer import FIRST_PAUSE_S, FileAbsentError, digest, transfer
 
 SPARE_BYTES = 64 << 20
@@ -158,8 +158,17 @@ def _paths(entry: FileEntry) -> tuple[str, ...]:
     return (entry.path, *(str(folder / name) for name in entry.alternatives))
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A file to fetch: what the catalog knows of it, what `source` says of it."""
+
+    entry: FileEntry
+    remote: RemoteFile
+    source: Source
+
+
 class _Fetch:
-    """One run against one server."""
+    """One run against one server; files that lie on no hub come from where they are."""
 
     def __init__(
         self,
@@ -176,38 +185,46 @@ class _Fetch:
         """Fetch `entries`, then the shards that the indexes among them name."""
         wanted = [self._describe(entry) for entry in entries]
         self._announce(wanted)
-        for entry, remote in wanted:
-            self._one(entry, remote)
-        known = {(entry.repository, entry.path) for entry, _ in wanted}
-        shards = [shard for entry, remote in wanted for shard in _shards(entry, remote)]
+        for one in wanted:
+            self._one(one)
+        known = {(one.entry.repository, one.entry.path) for one in wanted}
+        shards = [shard for one in wanted for shard in _shards(one.entry, one.remote)]
         further = [self._describe(shard) for shard in shards if (shard.repository, shard.path) not in known]
         if further:
             self._announce(further)
-            for entry, remote in further:
-                self._one(entry, remote)
+            for one in further:
+                self._one(one)
 
-    def _describe(self, entry: FileEntry) -> tuple[FileEntry, RemoteFile]:
+    def _describe(self, entry: FileEntry) -> _Wanted:
         """The file on the server, under the first of its names that is there, with what the catalog knows of it."""
+        source = self._source(entry)
         first: FileAbsentError | None = None
         for path in _paths(entry):
             try:
-                remote = self._server.describe(entry.repository, path)
+                remote = source.describe(entry.repository, path)
             except FileAbsentError as error:
                 first = first or error
                 continue
             known = entry if path == entry.path else FileEntry(path=path, repository=entry.repository)
-            self._compare(known, remote)
-            return known, remote
+            wanted = _Wanted(known, remote, source)
+            self._compare(wanted)
+            return wanted
         assert first is not None  # an entry has at least one path
         raise first
 
-    def _compare(self, entry: FileEntry, remote: RemoteFile) -> None:
+    def _source(self, entry: FileEntry) -> Source:
+        if entry.addresses and entry.sha256:
+            return FixedAddresses(self._caches, entry.addresses, entry.size_bytes, entry.sha256)
+        return self._server
+
+    def _compare(self, wanted: _Wanted) -> None:
         """Refuse a file that is not the one the catalog knows by digest; mention one that differs in size alone."""
+        entry, remote, source = wanted.entry, wanted.remote, wanted.source
         published = remote.digest[1] if remote.digest and remote.digest[0] == "sha256" else None
         size_differs = None not in (entry.size_bytes, remote.size_bytes) and entry.size_bytes != remote.size_bytes
         if entry.sha256 and ((published is not None and published != entry.sha256) or size_differs):
             told = (
-                f"{entry.path} at {self._server.name} is not the file that this version of Partita knows: expected "
+                f"{entry.path} at {source.name} is not the file that this version of Partita knows: expected "
                 f"SHA-256 {entry.sha256}, {entry.size_bytes} bytes; found {published or 'no digest'}, "
                 f"{remote.size_bytes} bytes."
             )
@@ -218,15 +235,15 @@ class _Fetch:
             self._on_event(Notice(f"{told} It was accepted."))
         elif size_differs:
             self._on_event(
-                Notice(f"{entry.path} has {remote.size_bytes} bytes at {self._server.name}, not {entry.size_bytes}.")
+                Notice(f"{entry.path} has {remote.size_bytes} bytes at {source.name}, not {entry.size_bytes}.")
             )
 
-    def _announce(self, wanted: list[tuple[FileEntry, RemoteFile]]) -> None:
-        total = sum(remote.size_bytes or 0 for _, remote in wanted)
-        here = sum(_held(remote) for _, remote in wanted)
-        files = tuple((entry.path, remote.size_bytes) for entry, remote in wanted)
+    def _announce(self, wanted: list[_Wanted]) -> None:
+        total = sum(one.remote.size_bytes or 0 for one in wanted)
+        here = sum(_held(one.remote) for one in wanted)
+        files = tuple((one.entry.path, one.remote.size_bytes) for one in wanted)
         self._on_event(Planned(self._server.name, files, total, here))
-        place = _existing(wanted[0][1].partial.parent)
+        place = _existing(wanted[0].remote.partial.parent)
         free = shutil.disk_usage(place).free
         if total - here + SPARE_BYTES > free:
             raise ResourceError(
@@ -234,12 +251,14 @@ class _Fetch:
                 "fetched. Make room, or choose another folder with PARTITA_CACHE."
             )
 
-    def _one(self, entry: FileEntry, remote: RemoteFile) -> None:
+    def _one(self, wanted: _Wanted) -> None:
+        entry, remote = wanted.entry, wanted.remote
         if not remote.final.exists():
-            self._transfer(entry, remote)
+            self._transfer(wanted)
         self._on_event(Progress(entry.path, remote.final.stat().st_size, remote.size_bytes))
 
-    def _transfer(self, entry: FileEntry, remote: RemoteFile) -> None:
+    def _transfer(self, wanted: _Wanted) -> None:
+        entry, remote = wanted.entry, wanted.remote
         with self._alone(entry, remote):
             if remote.final.exists():
                 return
@@ -248,7 +267,7 @@ class _Fetch:
                     remote.url,
                     remote.partial,
                     size_bytes=remote.size_bytes,
-                    token=self._server.token,
+                    token=wanted.source.token,
                     on_bytes=lambda done: self._on_event(Progress(entry.path, done, remote.size_bytes)),
                     pause_s=self._pause_s,
                 )

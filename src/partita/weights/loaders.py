@@ -55,4 +55,4 @@ def describe(located: Located) -> dict[str, Callable[[], str]]:
 
     The functions raise ModelError; no tensor is read.
     """
-    return import_module(_MODULES[located.card.family]).describe(located)
+    return import_module(_MODULES[located.card.family]).loader_of(located).describe()

@@ -1,4 +1,4 @@
-"""Where published files can be fetched from: Hugging Face and ModelScope, behind one small protocol.
+"""Where published files can be fetched from: Hugging Face, ModelScope and fixed addresses, behind one small protocol.
 
 Each knows how its server names a file and says its size and digest, and where a fetched file belongs on disk. Neither
 moves a byte. Interfaces: Hugging Face's `resolve` addresses and response headers
@@ -135,6 +135,45 @@ class ModelScope:
             except (ValueError, KeyError, TypeError) as error:
                 raise DownloadError(f"{url} answers with something other than a list of files ({error!r}).") from None
         return self._listings[repository]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAddresses:
+    """One file that lies on no hub, at any of several addresses. It goes to Partita's own cache under its path.
+
+    What the file is, the catalog knows: its size and SHA-256. Nothing is sent along.
+    """
+
+    caches: Caches
+    addresses: tuple[str, ...]
+    size_bytes: int | None
+    sha256: str
+    token: None = None
+
+    @property
+    def name(self) -> str:
+        return urllib.parse.urlsplit(self.addresses[0]).hostname or self.addresses[0]
+
+    def describe(self, repository: str, path: str) -> RemoteFile:
+        final = self.caches.own_repository(repository) / path
+        partial = final.with_name(f"{final.name}.{self.sha256[:12]}.incomplete")
+        faults: list[str] = []
+        for url in self.addresses:
+            try:
+                headers = head(url).headers
+            except DownloadError as error:
+                faults.append(str(error))
+                continue
+            size = headers.get("content-length", "")
+            return RemoteFile(
+                url,
+                int(size) if size.isdigit() else self.size_bytes,
+                ("sha256", self.sha256),
+                partial,
+                final,
+                lambda: replace(partial, final),
+            )
+        raise DownloadError(f"{' '.join(faults)} If you have this file from elsewhere, put it at {final}.", path=final)
 
 
 def sources(choice: str, caches: Caches, endpoint: str | None = None) -> tuple[Source, ...]:
