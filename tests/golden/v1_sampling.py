@@ -65,7 +65,7 @@ def _training_tables(given: Inputs, case: Case) -> Computed:
 
 def _schedule(case: Case) -> Schedule:
     shift = case["shift"]
-    start = schedules.shifted(case.get("sigma_max", 1.0), shift)
+    start = schedules.training_levels(shift, case.get("sigma_max", 1.0))[0]
     schedule = schedules.shifted_twice_schedule(case["steps"], shift, start=start)
     return schedules.doubled(schedule) if case["scheduler"] == "heun" else schedule
 

@@ -129,7 +129,7 @@ def shifted_twice_schedule(steps: int, shift: float, *, start: float = 1.0) -> S
     """
     _check_steps(steps)
     _check_shift(shift)
-    line = _line(start, shifted(1 / TRAINING_LEVELS, shift), steps)
+    line = _line(start, training_levels(shift)[-1], steps)
     return Schedule((*_rounded([shifted(u, shift) for u in line], torch.float32), 0.0))
 
 

@@ -36,6 +36,7 @@ from partita.sampling.schedules import (
     picked_schedule,
     shifted,
     shifted_twice_schedule,
+    training_levels,
     verbatim_schedule,
 )
 from partita.sampling.solvers import Move, Solver, by_estimate, granular, mix
@@ -175,11 +176,11 @@ def restyle(
     nearest to that level, and the noise is that step's.
     """
     x = draws.initial(reference.shape[-1])
-    level = shifted(1.0 - strength, manner.shift)
     if manner.parity:
-        schedule = _original_rest(manner, strength, level)
-        x = mix(x, reference, level)
+        level = training_levels(manner.shift, 1.0 - strength)[0]
+        schedule, x = _original_rest(manner, strength, level), mix(x, reference, level)
     else:
+        level = shifted(1.0 - strength, manner.shift)
         schedule, x = start_from_source(make_schedule(manner), x, reference, 1.0 - level)
     return _from(x, schedule, conditions, manner, network, draws)
 
