@@ -88,10 +88,12 @@ def test_blending_follows_the_names_of_a_file_never_seen(tmp_path: Path) -> None
     }
 
 
-def test_uncovered_files_say_so_for_every_output(capsys: pytest.CaptureFixture[str]) -> None:
-    path = DATA / "v1" / "attention.safetensors"
+def test_uncovered_files_say_so_for_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "unheard_of.safetensors"
+    tensors = load_file(DATA / "v1" / "attention.safetensors")
+    save_file(tensors, path, metadata={"kind": "nobody-knows"})
     assert main([str(path)]) == 1
-    recorded = [name for name in load_file(path) if name.startswith("out.")]
+    recorded = [name for name in tensors if name.startswith("out.")]
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{len(recorded)} outputs, 0 pass, 0 fail, {len(recorded)} uncovered"
     assert all(line.endswith(" UNCOVERED") for line in lines[:-1])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -36,6 +36,7 @@ from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
 from partita.weights.tensors import Stored, expected_shapes, fill, find_tensors
 
+N = TypeVar("N", bound=nn.Module)
 PART_NAMES = ("text_encoder", "lyric_tokenizer", "conditioner", "transformer", "codec")
 
 
@@ -62,7 +63,7 @@ class AceStepV1Loader(LocatedLoader):
             "text_encoder": self._text_encoder,
             "lyric_tokenizer": self._lyric_tokenizer,
             "conditioner": lambda: self._filled(Conditioner),
-            "transformer": lambda: self._filled(Transformer),
+            "transformer": lambda: self._filled(Transformer).prepare(),
             "codec": self._codec,
         }
         if part not in loaders:
@@ -181,7 +182,7 @@ class AceStepV1Loader(LocatedLoader):
         with skeleton():
             return Umt5Encoder(self._text_config)
 
-    def _filled(self, kind: Callable[[TransformerConfig], nn.Module]) -> nn.Module:
+    def _filled(self, kind: Callable[[TransformerConfig], N]) -> N:
         with skeleton():
             network = kind(self.config)
         fill(network, self._model_tensors, device=self._device, dtype=self._dtype)

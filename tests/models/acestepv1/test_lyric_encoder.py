@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from partita.errors import ModelError
 from partita.models.acestepv1 import lyric_encoder
 from partita.models.acestepv1.config import LyricEncoderConfig, Weaken
 from partita.models.acestepv1.lyric_encoder import LyricEncoder, RelativeAttention, relative_positions
+from tests.golden.runner import Status, check_file
 
+RECORDED = Path(__file__).parents[2] / "golden" / "data" / "v1"
 SMALL = LyricEncoderConfig(input_size=12, output_size=16, attention_heads=2, linear_units=24, num_blocks=3)
 
 
@@ -131,3 +134,9 @@ def test_sizes_that_are_no_sizes_are_refused_by_name(name: str) -> None:
     with pytest.raises(ModelError) as raised:
         replace(SMALL, **{name: 0})
     assert raised.value.key == f"lyric_encoder.{name}"
+
+
+def test_recorded_numbers_of_the_original_are_met() -> None:
+    rows = check_file(RECORDED / "lyric_encoder.safetensors")
+    assert rows
+    assert [row.line() for row in rows if row.status is not Status.PASS] == []

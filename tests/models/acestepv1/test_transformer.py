@@ -27,8 +27,10 @@ from partita.models.acestepv1.layers import (
 from partita.models.acestepv1.transformer import Projectors, Transformer, unused_shapes
 from partita.models.adapters import LoRADelta, adapted
 from partita.weights.skeleton import skeleton
+from tests.golden.runner import Status, check_file
 
 MANIFEST = Path(__file__).parents[4] / "shared" / "manifests" / "ace-step-v1-transformer.json"
+RECORDED = Path(__file__).parents[2] / "golden" / "data" / "v1"
 SMALL = TransformerConfig(
     num_layers=3,
     num_attention_heads=2,
@@ -440,3 +442,10 @@ def test_projections_are_judged_by_their_direction() -> None:
     assert float(heads.loss(0, states, [near[0], -near[1]])) == pytest.approx(1, abs=1e-6)
     longer = [F.interpolate(states[b].T[None], size=11, mode="linear")[0].T for b in range(2)]
     assert float(heads.loss(0, states, longer)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["attention", "transformer", "pipeline_weights"])
+def test_recorded_numbers_of_the_original_are_met(name: str) -> None:
+    rows = check_file(RECORDED / f"{name}.safetensors")
+    assert rows
+    assert [row.line() for row in rows if row.status is not Status.PASS] == []
