@@ -43,5 +43,5 @@ def languages() -> tuple[str, ...]:
 
 @cache
 def _model() -> Any:
-    langid = package("langid.langid", "Telling languages as the original of ACE-Step v1 does")
+    langid = package("langid.langid", "Languages told as the original of ACE-Step v1 does")
     return langid.LanguageIdentifier.from_modelstring(langid.model)

@@ -100,14 +100,13 @@ def read_lines(
         for part in _original_part(line, find) if parity else _parts(line, find, number, notes):
             try:
                 read.append(_encode(part, number, tokenizer))
+                if not parity:
+                    notes.look(read[-1], part.is_tag, tokenizer)
             except RequestError as error:
                 message = f"Line {number} of the lyrics ({part.text!r}, {part.language}): {error}"
                 if not parity:
                     raise RequestError(message, field=error.field, value=error.value) from error
                 notes.skipped.append(f"{message} It is left out.")
-                continue
-            if not parity:
-                notes.look(read[-1], part.is_tag, tokenizer)
     ids = [START_ID]
     for line in read:
         ids += [*line.ids, NEWLINE_ID]

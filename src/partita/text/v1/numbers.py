@@ -69,7 +69,7 @@ def _amount_words(language: str, currency: str) -> Callable[[re.Match[str]], str
 
 
 def _words(number: float, language: str, **how: object) -> str:
-    speak = package("num2words", f"A number in lyrics ({number:g})").num2words
+    speak = package("num2words", "Numbers in lyrics").num2words
     return speak(number, lang=NUMBER_CODES.get(language, language), **how)
 
 

@@ -5,7 +5,6 @@ Knows which extra brings which package, and how theirs fail on text that they we
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -21,22 +20,20 @@ FAILURES = (
 )
 
 
-@cache
-def _imported(module: str) -> Any:
-    return import_module(module)
-
-
 def package(module: str, purpose: str) -> Any:
     """The package `module`, imported.
 
-    Raises RequestError that says what `purpose` needs it and how to install it, where it is missing.
+    Raises RequestError that says what needs it (`purpose`, in the plural) and how to install it, where it is missing.
     """
     try:
-        return _imported(module)
+        return import_module(module)
     except ImportError as error:
-        extra = _EXTRAS.get(module, _EXTRA)
-        raise RequestError(
-            f"{purpose} needs the package {error.name or module}, which is not installed: "
-            f'pip install "partita[{extra}]".',
-            field="lyrics",
-        ) from error
+        raise missing(module, error.name or module, purpose) from error
+
+
+def missing(module: str, needed: str, purpose: str) -> RequestError:
+    """What to raise where `needed`, by itself or for `module`, is not installed."""
+    extra = _EXTRAS.get(module, _EXTRA)
+    return RequestError(
+        f'{purpose} need {needed}, which is not installed: pip install "partita[{extra}]".', field="lyrics"
+    )

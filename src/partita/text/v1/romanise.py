@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from partita.errors import RequestError
-from partita.text.v1.packages import FAILURES, package
+from partita.text.v1.packages import FAILURES, missing, package
 
 
 def pinyin(text: str) -> str:
@@ -54,4 +54,9 @@ def _hangul() -> Any:
 
 @cache
 def _cutlet() -> Any:
-    return package("cutlet", "Japanese lyrics").Cutlet()
+    cutlet = package("cutlet", "Japanese lyrics")
+    try:
+        return cutlet.Cutlet()
+    except RuntimeError as error:
+        # The tagger beneath it says so when it finds no dictionary.
+        raise missing("cutlet", "the dictionary unidic-lite", "Japanese lyrics") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from partita.errors import ModelError
+from partita.errors import ModelError, RequestError
 from partita.text.tokenizer_file import read_tokenizer
 from partita.text.v1.cleaners import clean
 from partita.text.v1.tags import TRAINED
@@ -90,8 +90,18 @@ class LyricTokenizer:
         return self.encode_clean(clean(text, language), language)
 
     def encode_clean(self, normalised: str, language: str) -> list[int]:
-        """Ids of words that were cleaned already."""
-        return list(self._tokenizer.encode(_prompt(normalised, language)).ids)
+        """Ids of words that were cleaned already.
+
+        Raises RequestError where they hold half a character, which is no text.
+        """
+        try:
+            return list(self._tokenizer.encode(_prompt(normalised, language)).ids)
+        except TypeError as error:
+            raise RequestError(
+                f"{normalised!r} holds half a character (a lone surrogate); write the line anew.",
+                field="lyrics",
+                value=normalised,
+            ) from error
 
     def unreadable(self, normalised: str, language: str) -> list[str]:
         """What of the cleaned words has no token, each once, in the order of the line."""
