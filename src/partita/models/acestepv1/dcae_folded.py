@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from partita.models.acestepv1 import dcae as plain
 from partita.models.acestepv1.dcae import Dcae, DcaeConfig, check_latents, check_mel
-from partita.models.acestepv1.rows import Conv, Format, RootMeanSquareNorm
+from partita.models.acestepv1.rows import Conv, Format, Linear, RootMeanSquareNorm
 from partita.models.acestepv1.streaming import Local, Stream, Whole, chain, run_whole
 
 
@@ -95,40 +95,43 @@ class _Attention:
 
     def __init__(self, block: plain.LinearAttention, form: Format) -> None:
         self.head_dim, self.form = block.head_dim, form
-        self.qkv = torch.cat([form.put(one.weight) for one in (block.to_q, block.to_k, block.to_v)])
+        self.qkv = Linear(torch.cat([form.put(one.weight) for one in (block.to_q, block.to_k, block.to_v)]))
         self.scales = [
             (Conv.fold(one.proj_in, form), Conv.fold(one.proj_out, form))
             for one in block.to_qkv_multiscale
             if isinstance(one, plain.MultiscaleProjection)
         ]
-        self.out = form.put(block.to_out.weight)
+        self.out = Linear.fold(block.to_out, form)
         self.norm = _norm(block.norm_out, form)
 
     def __call__(self, x: Tensor) -> Tensor:
         time, bands = x.shape[1:3]
         reach = max((seen.padding[0] for seen, _ in self.scales), default=0)
-        stretch = self.form.stretch(bands * self.out.shape[1] * 3, reach)
+        stretch = self.form.stretch(bands * self.out.weight.shape[1] * 3, reach)
         heads = Stream(Whole(x), Local(self._heads, reach))
         if time * bands <= self.head_dim:
             return self._quadratic(x, heads.take(0, time))
         sums, queries = None, []
         for first in range(0, time, stretch):
             part = heads.take(first, min(first + stretch, time))
-            query, key, value = part.flatten(1, 2).unflatten(2, (-1, 3 * self.head_dim)).chunk(3, dim=-1)
-            queries.append(F.relu(query))
-            added = _sums(key, value)
+            query, key, value = self._by_head(part).chunk(3, dim=-1)
+            queries.append(F.relu(query).to(x.dtype))
+            added = F.relu(key).mT @ F.pad(value, (0, 1), value=1.0)
             sums = added if sums is None else sums.add_(added)
         assert sums is not None
         return self._weighted(x, sums, queries)
 
     def _weighted(self, x: Tensor, sums: Tensor, queries: list[Tensor]) -> Tensor:
-        """`x` plus the result for all `queries`, `[B, positions, heads, head_dim]` each."""
+        """`x` plus the result for all `queries`, `[B, heads, positions, head_dim]` each.
+
+        `sums` is `relu(key)^T [value, 1]` over all positions, `[B, heads, head_dim, head_dim + 1]`.
+        """
         out = torch.empty_like(x)
         first = 0
         for query in queries:
-            weighted = query.to(sums.dtype).transpose(1, 2) @ sums
+            weighted = query.to(sums.dtype) @ sums
             mixed = weighted[..., :-1] / (weighted[..., -1:] + plain.ATTENTION_EPS)
-            rows = F.linear(mixed.transpose(1, 2).flatten(2).to(x.dtype), self.out).unflatten(1, (-1, x.shape[2]))
+            rows = self.out(mixed.transpose(1, 2).flatten(2).to(x.dtype)).unflatten(1, (-1, x.shape[2]))
             end = first + rows.shape[1]
             torch.add(x[:, first:end], self.norm(rows), out=out[:, first:end])
             first = end
@@ -136,29 +139,28 @@ class _Attention:
 
     def _heads(self, x: Tensor) -> Tensor:
         """Every head's queries, keys and values: `[B, T, bands, heads * 3 * head_dim]`."""
-        qkv = F.linear(x, self.qkv)
+        qkv = self.qkv(x)
         return torch.cat([qkv, *(mix(see(qkv)) for see, mix in self.scales)], dim=-1)
+
+    def _by_head(self, heads: Tensor) -> Tensor:
+        """What `_heads` gives as contiguous `[B, heads, positions, 3 * head_dim]` in float32 at least."""
+        apart = heads.flatten(1, 2).unflatten(2, (-1, 3 * self.head_dim)).transpose(1, 2)
+        wide = torch.promote_types(heads.dtype, torch.float32)
+        return apart.to(wide, memory_format=torch.contiguous_format).contiguous()
 
     def _quadratic(self, x: Tensor, heads: Tensor) -> Tensor:
         images = heads.flatten(1, 2).mT.unflatten(1, (-1, 3 * self.head_dim))
         mixed = plain.quadratic_attention(*images.chunk(3, dim=2)).flatten(1, 2).mT
-        return x + self.norm(F.linear(mixed, self.out)).view(x.shape)
-
-
-def _sums(key: Tensor, value: Tensor) -> Tensor:
-    """`relu(key)^T [value, 1]` of `[B, positions, heads, head_dim]`: `[B, heads, head_dim, head_dim + 1]`."""
-    wide = torch.promote_types(key.dtype, torch.float32)
-    extended = F.pad(value.to(wide), (0, 1), value=1.0)
-    return F.relu(key).to(wide).transpose(1, 2).mT @ extended.transpose(1, 2)
+        return x + self.norm(self.out(mixed)).view(x.shape)
 
 
 class _Gated:
     """`plain.GatedConv` with its residual."""
 
     def __init__(self, block: plain.GatedConv, form: Format) -> None:
-        self.inverted = Conv.fold(block.conv_inverted, form)
+        self.inverted = Linear.fold(block.conv_inverted, form)
         self.depth = Conv.fold(block.conv_depth, form)
-        self.point = form.put(block.conv_point.weight).flatten(1)
+        self.point = Linear.fold(block.conv_point, form)
         self.norm = _norm(block.norm, form)
         self.form = form
 
@@ -168,7 +170,7 @@ class _Gated:
 
     def _run(self, x: Tensor) -> Tensor:
         value, gate = self.depth(F.silu(self.inverted(x))).chunk(2, dim=-1)
-        return self.norm(F.linear(F.silu(gate).mul_(value), self.point)).add_(x)
+        return self.norm(self.point(F.silu(gate).mul_(value))).add_(x)
 
 
 class FoldedDcae:

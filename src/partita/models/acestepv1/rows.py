@@ -112,6 +112,23 @@ class SignalConv:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """`[..., in]` to `[..., out]`."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    @classmethod
+    def fold(cls, linear: nn.Linear | nn.Conv1d | nn.Conv2d, form: Format) -> Linear:
+        """The layer; a convolution is one of a single tap."""
+        return cls(form.put(linear.weight).flatten(1), None if linear.bias is None else form.put(linear.bias))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        # As one matrix: with more dimensions torch may multiply image by image, with a copy of the weight for each.
+        return F.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias).view(*x.shape[:-1], -1)
+
+
+@dataclass(frozen=True)
 class RootMeanSquareNorm:
     """`x / rms(x) * weight + bias` over the last dimension, rounded where the network as published rounds."""
 

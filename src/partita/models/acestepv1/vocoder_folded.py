@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from partita.models.acestepv1 import vocoder as plain
-from partita.models.acestepv1.rows import Format, SignalConv
+from partita.models.acestepv1.rows import Format, Linear, SignalConv
 from partita.models.acestepv1.streaming import Local, Whole, chain
 from partita.models.acestepv1.vocoder import STEM_KERNEL, Vocoder, VocoderConfig, check_mel
 from partita.models.oobleck import WeightNormConv1d
@@ -51,23 +51,21 @@ class _Widen:
     """The norm and the pointwise convolution between two stages of the backbone."""
 
     norm: _Norm
-    weight: Tensor
-    bias: Tensor
+    widen: Linear
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(self.norm(x), self.weight, self.bias)
+        return self.widen(self.norm(x))
 
 
 class _ConvNeXt:
     def __init__(self, block: plain.ConvNeXtBlock, form: Format) -> None:
         self.depthwise, self.norm = SignalConv.fold(block.dwconv, form), _Norm.fold(block.norm, form)
-        self.up = (form.put(block.pwconv1.weight), form.put(block.pwconv1.bias))
-        self.down = (form.put(block.pwconv2.weight), form.put(block.pwconv2.bias))
+        self.up, self.down = Linear.fold(block.pwconv1, form), Linear.fold(block.pwconv2, form)
         self.gamma = form.put(block.gamma)
 
     def __call__(self, x: Tensor) -> Tensor:
-        wide = F.gelu(F.linear(self.norm(self.depthwise(x)), *self.up))
-        return torch.addcmul(x, F.linear(wide, *self.down), self.gamma)
+        wide = F.gelu(self.up(self.norm(self.depthwise(x))))
+        return torch.addcmul(x, self.down(wide), self.gamma)
 
 
 class _BackboneStage:
@@ -85,7 +83,7 @@ class _BackboneStage:
 
     @property
     def widest(self) -> int:
-        return self.blocks[0].up[0].shape[0]
+        return len(self.blocks[0].up.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         x = self.enter(x)
@@ -200,8 +198,7 @@ def _enter_stage(layer: nn.Module, form: Format) -> _Stem | _Widen:
     norm, conv = layer.children()
     if isinstance(norm, plain.LayerNorm):
         assert isinstance(conv, nn.Conv1d)
-        assert conv.bias is not None
-        return _Widen(_Norm.fold(norm, form), form.put(conv.weight).squeeze(-1), form.put(conv.bias))
+        return _Widen(_Norm.fold(norm, form), Linear.fold(conv, form))
     stem, norm = norm, conv
     assert isinstance(stem, nn.Conv1d)
     assert isinstance(norm, plain.LayerNorm)
