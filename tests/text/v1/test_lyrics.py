@@ -103,14 +103,16 @@ def test_in_parity_a_bracket_at_the_start_is_what_the_original_makes_of_it(token
 
 
 def test_writers_tags_become_trained_ones_and_that_is_noted_once(tokenizer):
-    read = tokenize_lyrics("**[Verse 1]**\nTe quiero\n[Verse 1]\n[Coro] Mi amor\n[Drop]\n[Chorus]", tokenizer)
+    read = tokenize_lyrics(
+        "**[Verse 1]**\nTe quiero\n[Verse 1]\n[Coro] Mi amor\n[Drop]\n[Chorus]\n[Verse 2]", tokenizer
+    )
     assert [line.text for line in read.lines] == [
-        *("[verse]", "Te quiero", "[verse]", "[chorus]", "Mi amor", "[Drop]", "[chorus]"),
+        *("[verse]", "Te quiero", "[verse]", "[chorus]", "Mi amor", "[Drop]", "[chorus]", "[verse]"),
     ]
     assert read.lines[4].language == "es"
     assert read.notes == (
-        "[Verse 1] is read as [verse] (line 1, 3).",
-        "[Coro] is read as [chorus] (line 4).",
+        "Read as [verse]: [Verse 1] (line 1, 3), [Verse 2] (line 7).",
+        "Read as [chorus]: [Coro] (line 4).",
         "ACE-Step v1 was not trained on [Drop] (line 5) and may sing such a line; its tags are [start], [intro], "
         "[verse], [chorus], [bridge], [outro], [end], [inst], [solo], [hook], [pre-chorus], [break].",
     )

@@ -151,7 +151,7 @@ def _parts(line: str, find: Callable[[str], str], number: int, notes: _Notes) ->
     if tag.trained is None:
         notes.unknown_tags.setdefault(tag.written, []).append(number)
     elif tag.written.lower() != read_as:
-        notes.tags.setdefault((tag.written, read_as), []).append(number)
+        notes.tags.setdefault(read_as, {}).setdefault(tag.written, []).append(number)
     yield _Part(read_as, _ENGLISH, is_tag=True)
     if tag.rest:
         yield _Part(tag.rest, find(tag.rest))
@@ -170,7 +170,7 @@ def _encode(part: _Part, number: int, tokenizer: LyricTokenizer) -> LineRead:
 class _Notes:
     """What is worth telling, gathered so that each thing is told once."""
 
-    tags: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    tags: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     unknown_tags: dict[str, list[int]] = field(default_factory=dict)
     unreadable: dict[str, list[int]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
@@ -182,15 +182,18 @@ class _Notes:
 
     def all(self) -> Iterator[str]:
         yield from self.skipped
-        for (written, trained), numbers in self.tags.items():
-            yield f"{written} is read as {trained} ({_lines(numbers)})."
+        for trained, written in self.tags.items():
+            yield f"Read as {trained}: {_named(written)}."
         if self.unknown_tags:
-            named = ", ".join(f"{written} ({_lines(numbers)})" for written, numbers in self.unknown_tags.items())
-            known = ", ".join(f"[{tag}]" for tag in TRAINED)
+            named, known = _named(self.unknown_tags), ", ".join(f"[{tag}]" for tag in TRAINED)
             yield f"ACE-Step v1 was not trained on {named} and may sing such a line; its tags are {known}."
         if self.unreadable:
             numbers = sorted({number for found in self.unreadable.values() for number in found})
             yield f"ACE-Step v1 cannot read {' '.join(self.unreadable)} ({_lines(numbers)})."
+
+
+def _named(places: dict[str, list[int]]) -> str:
+    return ", ".join(f"{written} ({_lines(numbers)})" for written, numbers in places.items())
 
 
 def _lines(numbers: list[int]) -> str:
