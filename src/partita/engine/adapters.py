@@ -20,8 +20,10 @@ from partita.errors import ModelError, ReplayError, ResourceError
 from partita.models.adapters import adapted
 from partita.render.protocol import Parts
 from partita.song.adapters import AdapterFacts
+from partita.song.card import Family
 from partita.weights.adapters import Adapter, adapters_in, inspect_adapter, load_adapter
 from partita.weights.adapters.files import has_adapter
+from partita.weights.loaders import ADAPTED_PARTS, adaptable
 from partita.weights.tensors import expected_shapes
 
 _MEMORY = "known.json"
@@ -124,10 +126,11 @@ class AdapterShelf:
 
 
 class AdaptedParts:
-    """`partita.render.protocol.Parts` in which one part has adapters at strengths, and all others are as they were.
+    """`partita.render.protocol.Parts` in which some have adapters at strengths, and all others are as they were.
 
-    Adapters are read when the part is first lent, for the network that is lent, and stay read for as long as this
-    value lives (their factors are views of the mapped files). `what` is what an error calls the network.
+    Which parts an adapter changes, the model's family says. Adapters are read when the first of them is lent, for all
+    of them, and stay read for as long as this value lives (their factors are views of the mapped files). `what` is what
+    an error calls the network; `as_trained` is what `load_adapter` takes.
 
     Changes are applied on the fly unless `merge` is set. On two cores, bfloat16, 1500 tokens, one 2048 x 2048 layer:
     12.7 ms plain, 1.3 ms more with LoRA of rank 64, 1.5 to 2.6 ms more with LoKr or DoRA; merging takes 11 to 17 ms
@@ -140,28 +143,37 @@ class AdaptedParts:
         parts: Parts,
         adapters: Sequence[tuple[Path, float]],
         *,
-        part: str = "transformer",
+        family: Family = "acestep-1.5",
         what: str = "the transformer",
+        as_trained: bool = True,
         merge: bool = False,
     ) -> None:
         self._parts, self._adapters = parts, tuple(adapters)
-        self._part, self._what, self._merge = part, what, merge
+        self._family: Family = family
+        self._what, self._as_trained, self._merge = what, as_trained, merge
         self._read: list[Adapter] = []
 
     def use(self, name: str) -> AbstractContextManager[Any]:
         """Lend a part. Entering raises ModelError where its files or an adapter's are unusable, or do not fit."""
         lent = self._parts.use(name)
-        return self._adapted(lent) if name == self._part and self._adapters else lent
+        return self._adapted(lent) if name in ADAPTED_PARTS[self._family] and self._adapters else lent
 
     @contextmanager
     def _adapted(self, lent: AbstractContextManager[nn.Module]) -> Iterator[nn.Module]:
         with lent as network:
             if not self._read:
-                shapes = expected_shapes(network)
-                self._read = [load_adapter(path, shapes, self._what) for path, _ in self._adapters]
-            chosen = [(one.deltas, strength) for one, (_, strength) in zip(self._read, self._adapters, strict=True)]
+                self._read = [self._load(path, network) for path, _ in self._adapters]
+            here = expected_shapes(network)
+            chosen = [
+                ({name: delta for name, delta in one.deltas.items() if f"{name}.weight" in here}, strength)
+                for one, (_, strength) in zip(self._read, self._adapters, strict=True)
+            ]
             with adapted(network, chosen, merge=self._merge) as stand_in:
                 yield stand_in
+
+    def _load(self, path: Path, network: nn.Module) -> Adapter:
+        whole = adaptable(self._family, network)
+        return load_adapter(path, whole.shapes, self._what, idle=whole.idle, as_trained=self._as_trained)
 
 
 def _is(path: Path, sha256: str) -> bool:

@@ -365,7 +365,13 @@ class Engine(SpokenEngine):
         adapters = self._adapters(resolved)
         if not adapters:
             return parts
-        adapted = AdaptedParts(parts, adapters, what=f"the transformer of {resolved.model}")
+        adapted = AdaptedParts(
+            parts,
+            adapters,
+            family=find_card(resolved.model).family,
+            what=f"the transformer of {resolved.model}",
+            as_trained=not resolved.parity,
+        )
         if self.store.policy == "keep":
             with adapted.use("transformer"):
                 pass

@@ -32,7 +32,7 @@ from partita.weights.catalog import configuration, shared_files
 from partita.weights.configs import read_json
 from partita.weights.locate import locate
 from partita.weights.located import Located
-from partita.weights.located_loader import LocatedLoader, parsed, summary
+from partita.weights.located_loader import Adaptable, LocatedLoader, parsed, summary
 from partita.weights.naming import SILENCE_KEY
 from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
@@ -203,6 +203,11 @@ class AceStep15Loader(LocatedLoader):
 def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir: Path | None) -> AceStep15Loader:
     """The loader of `card`. Raises ModelError where its files are not on this machine."""
     return AceStep15Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
+
+
+def adaptable(network: nn.Module) -> Adaptable:
+    """What adapters may change, from the transformer."""
+    return Adaptable(expected_shapes(network))
 
 
 def loader_of(located: Located) -> AceStep15Loader:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ from partita.text.tokenizers import UMT5, TextTokenizer
 from partita.text.v1.tokenizer import LyricTokenizer
 from partita.weights.locate import locate
 from partita.weights.located import Located
-from partita.weights.located_loader import LocatedLoader, Shapes, bytes_of, summary
+from partita.weights.located_loader import Adaptable, LocatedLoader, bytes_of, summary
 from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
 from partita.weights.tensors import Stored, expected_shapes, fill, find_tensors
@@ -104,22 +104,14 @@ class AceStepV1Loader(LocatedLoader):
         return self._config("transformer", TransformerConfig.from_json, "ace-step-v1-transformer")
 
     @cached_property
-    def _used(self) -> dict[str, tuple[int, ...]]:
-        with skeleton():
-            return expected_shapes(Conditioner(self.config)) | expected_shapes(Transformer(self.config))
-
-    @cached_property
-    def _unused(self) -> dict[str, tuple[int, ...]]:
-        """Tensors that published files hold and no song needs: projections without effect, heads for training."""
-        with skeleton():
-            heads = expected_shapes(Projectors(self.config))
-        return unused_shapes(self.config) | {f"projectors.{name}": shape for name, shape in heads.items()}
+    def _shapes(self) -> Adaptable:
+        return _shapes_of(self.config)
 
     @cached_property
     def _model_tensors(self) -> dict[str, Stored]:
-        weights = self.located.networks["transformer"].weights
-        there = find_tensors(weights, self._advice).keys() & self._unused.keys()
-        expected: Shapes = self._used | {name: self._unused[name] for name in there}
+        there = find_tensors(self.located.networks["transformer"].weights, self._advice)
+        shapes, idle = self._shapes.shapes, self._shapes.idle
+        expected = {name: shape for name, shape in shapes.items() if name in there or name not in idle}
         return self._tensors("transformer", expected, "the transformer")
 
     @cached_property
@@ -141,9 +133,9 @@ class AceStepV1Loader(LocatedLoader):
 
     def _said_of_transformer(self) -> str:
         found = self._model_tensors
-        idle = [name for name in found if name in self._unused]
-        numbers = sum(math.prod(self._unused[name]) for name in idle)
-        return f"{summary(found)}; {len(idle)} of them ({numbers / 1e6:.0f} million numbers) are never used"
+        idle = [found[name] for name in self._shapes.idle if name in found]
+        numbers = sum(math.prod(stored.shape) for stored in idle)
+        return f"{summary(found)}; {len(idle)} of them ({numbers / 1e6:.0f} million numbers) are never read"
 
     def _check_widths(self) -> None:
         """Raises ModelError where files that are sound by themselves do not belong together."""
@@ -227,6 +219,20 @@ def open_model(card: ModelCard, runtime: Runtime, caches: Caches, checkpoint_dir
     return AceStepV1Loader(locate(card, caches, checkpoint_dir), runtime.device.value, runtime.number_format.value)
 
 
+def adaptable(network: nn.Module) -> Adaptable:
+    """What adapters may change, from the transformer or the conditioner."""
+    return _shapes_of(cast(Conditioner | Transformer, network).config)
+
+
 def loader_of(located: Located) -> AceStepV1Loader:
     """A loader for looking at files and not for songs."""
     return AceStepV1Loader(located)
+
+
+def _shapes_of(config: TransformerConfig) -> Adaptable:
+    """All that published files hold. Projections without effect and heads for training are idle: no song needs them."""
+    with skeleton():
+        used = expected_shapes(Conditioner(config)) | expected_shapes(Transformer(config))
+        heads = expected_shapes(Projectors(config))
+    idle = unused_shapes(config) | {f"projectors.{name}": shape for name, shape in heads.items()}
+    return Adaptable(used | idle, frozenset(idle))

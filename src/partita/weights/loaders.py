@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from partita.runtime import Runtime
 from partita.settings import Settings
@@ -16,11 +16,23 @@ from partita.song.card import Family, ModelCard
 from partita.weights.located import Located
 from partita.weights.places import caches_of
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from partita.weights.located_loader import Adaptable
+
 _MODULES: dict[Family, str] = {
     "built-in": "partita.weights.builtin",
     "acestep-1.5": "partita.weights.acestep15",
     "acestep-v1": "partita.weights.acestepv1",
 }
+
+ADAPTED_PARTS: dict[Family, tuple[str, ...]] = {
+    "built-in": (),
+    "acestep-1.5": ("transformer",),
+    "acestep-v1": ("transformer", "conditioner"),
+}
+"""The parts that adapters of a family change, the largest first."""
 
 
 class Loader(Protocol):
@@ -56,3 +68,8 @@ def describe(located: Located) -> dict[str, Callable[[], str]]:
     The functions raise ModelError; no tensor is read.
     """
     return import_module(_MODULES[located.card.family]).loader_of(located).describe()
+
+
+def adaptable(family: Family, network: nn.Module) -> Adaptable:
+    """What adapters of a family may change, as any one of `ADAPTED_PARTS` says it."""
+    return import_module(_MODULES[family]).adaptable(network)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,14 @@ from partita.weights.tensors import Stored, check, expected_shapes, find_tensors
 
 T = TypeVar("T")
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptable:
+    """Names and shapes of all tensors that an adapter may name, over all parts; `idle` are those that nothing reads."""
+
+    shapes: Shapes
+    idle: frozenset[str] = frozenset()
 
 
 class LocatedLoader:

@@ -6,6 +6,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,12 @@ from partita.weights.adapters.keys import LOKR_PARTS, LORA_PARTS, ModuleNames, P
 READABLE_FORMATS = ("BF16", "F32", "F16", "F64")
 LOKR_FACTORS: tuple[tuple[Part, Part, Part], ...] = (("w1", "w1_a", "w1_b"), ("w2", "w2_a", "w2_b"))
 """A factor as one matrix, or as the product of two."""
+
+# What the modules that adapters change are called in each family, with dots or with underscores.
+_SIGNS = (
+    ("ACE-Step v1", re.compile(r"transformer_blocks[._]\d+[._]|lyric_encoder[._]encoders[._]|speaker_embedder")),
+    ("ACE-Step 1.5", re.compile(r"layers[._]\d+[._](self_attn|cross_attn|mlp)[._]")),
+)
 
 
 @dataclass(slots=True)
@@ -49,7 +56,10 @@ class Check:
 
     def other_model(self) -> str:
         base = self.facts.base_model
-        return "The adapter was made for another model" + (f": it says {base}." if base else ".")
+        if base:
+            return f"The adapter was made for another model: it says {base}."
+        family = next((name for name, sign in _SIGNS if any(map(sign.search, self.file.header.tensors))), None)
+        return "The adapter was made for another model" + (f": its names are those of {family}." if family else ".")
 
     def targets(self, network_shapes: Mapping[str, tuple[int, ...]]) -> list[Target]:
         """Every key with its module. Raises ModelError for the first that has none."""

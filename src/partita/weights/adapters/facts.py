@@ -82,7 +82,8 @@ def _layout(file: AdapterFile) -> AdapterLayout:
         return "kohya"
     if keys[0].startswith("diffusion_model."):
         return "comfyui"
-    return "diffusers" if keys[0].startswith("transformer.") or ".to_" in keys[0] else "plain"
+    named = keys[0].startswith("transformer.") or any(".to_q." in key or ".to_v." in key for key in keys)
+    return "diffusers" if named or file.training is not None else "plain"
 
 
 def _base_model(file: AdapterFile) -> str | None:
@@ -94,7 +95,8 @@ def _base_model(file: AdapterFile) -> str | None:
 
 
 def _said(file: AdapterFile) -> dict[str, str]:
-    config = {name: value for name, value in (file.config or {}).items() if value not in (None, {}, [])}
+    settings = file.config or file.training or {}
+    config = {name: value for name, value in settings.items() if value not in (None, {}, [])}
     return dict(file.metadata) | {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in config.items()

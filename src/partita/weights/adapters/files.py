@@ -19,7 +19,9 @@ from partita.weights.headers import Header, read_header
 PEFT_CONFIG = "adapter_config.json"
 PEFT_WEIGHTS = "adapter_model.safetensors"
 LOKR_WEIGHTS = "lokr_weights.safetensors"
-_KNOWN_WEIGHTS = (PEFT_WEIGHTS, LOKR_WEIGHTS, "pytorch_lora_weights.safetensors")
+DIFFUSERS_WEIGHTS = "pytorch_lora_weights.safetensors"
+TRAINING_CONFIG = "config.json"
+_KNOWN_WEIGHTS = (PEFT_WEIGHTS, LOKR_WEIGHTS, DIFFUSERS_WEIGHTS)
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # Where trainers put the adapter inside the folder that the user gave them, most finished first.
 _INSIDE = ("", "adapter", "final/adapter", "final", "best/adapter", "best")
@@ -29,7 +31,11 @@ _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e"}
 
 @dataclass(frozen=True, slots=True)
 class AdapterFile:
-    """One adapter on disk. `config` is that of PEFT, `metadata` what the weight file's head says beside its tensors."""
+    """One adapter on disk. `config` is that of PEFT, `metadata` what the weight file's head says beside its tensors.
+
+    `training` is how it was trained, where ACE-Step v1's trainer left that beside the weights; what loads such adapters
+    there does not read it.
+    """
 
     name: str
     weights: Path
@@ -37,6 +43,7 @@ class AdapterFile:
     metadata: Mapping[str, str]
     config: Mapping[str, Any] | None
     starts: Mapping[str, int]
+    training: Mapping[str, Any] | None = None
 
     def number(self, key: str) -> float:
         """The value of a tensor with one element. Raises ModelError where it has more, or is no plain number."""
@@ -67,7 +74,7 @@ def open_adapter(path: Path) -> AdapterFile:
     metadata, starts = _head(weights)
     config_path = weights.with_name(PEFT_CONFIG)
     config = read_json(config_path, advice="") if weights.name == PEFT_WEIGHTS and config_path.exists() else None
-    return AdapterFile(_name(weights), weights, header, metadata, config, starts)
+    return AdapterFile(_name(weights), weights, header, metadata, config, starts, _training(weights))
 
 
 def has_adapter(path: Path) -> bool:
@@ -84,6 +91,14 @@ def has_adapter(path: Path) -> bool:
 def adapters_in(folder: Path) -> list[Path]:
     """Every adapter that lies in `folder`, in the order of names; none where there is no such folder."""
     return sorted(path for path in folder.iterdir() if has_adapter(path)) if folder.is_dir() else []
+
+
+def _training(weights: Path) -> Mapping[str, Any] | None:
+    path = weights.with_name(TRAINING_CONFIG)
+    if weights.name != DIFFUSERS_WEIGHTS or not path.is_file():
+        return None
+    values = read_json(path, advice="")
+    return values if "lora_alpha" in values else None  # a `config.json` may as well be of a network
 
 
 def _weights_of(path: Path) -> Path:

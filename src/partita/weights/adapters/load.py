@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,17 +30,25 @@ class Adapter:
     deltas: Deltas
 
 
-def load_adapter(path: Path, network_shapes: Mapping[str, tuple[int, ...]], what: str) -> Adapter:
+def load_adapter(
+    path: Path,
+    network_shapes: Mapping[str, tuple[int, ...]],
+    what: str,
+    *,
+    idle: Collection[str] = (),
+    as_trained: bool = True,
+) -> Adapter:
     """The adapter at `path` for the network `what`, whose tensors' names and shapes are `network_shapes`.
 
-    `network_shapes` is what `weights.tensors.expected_shapes` gives of the network. Factors stay views of the mapped
+    `network_shapes` is what `weights.tensors.expected_shapes` gives of the network; `idle` are those of its names that
+    nothing reads, and changes of them are left out. `as_trained`: see `scaling_of`. Factors stay views of the mapped
     file, in their own format. Raises ModelError that names the first key that does not fit, with its shape and what
     was expected; with the model that the adapter says it was trained on, where there is one.
     """
     from partita.weights.tensors import TensorReader
 
     file = open_adapter(path)
-    facts, scaling = facts_of(file), scaling_of(file)
+    facts, scaling = facts_of(file), scaling_of(file, as_trained=as_trained)
     check = Check(file, facts, what)
     targets = check.targets(network_shapes)
     for target in targets:
@@ -52,7 +60,11 @@ def load_adapter(path: Path, network_shapes: Mapping[str, tuple[int, ...]], what
             path=file.weights,
         )
     with TensorReader() as reader:
-        deltas = {target.name: _Reading(file, check, scaling, target, reader).delta() for target in targets}
+        deltas = {
+            target.name: _Reading(file, check, scaling, target, reader).delta()
+            for target in targets
+            if f"{target.name}.weight" not in idle
+        }
     return Adapter(facts, deltas)
 
 

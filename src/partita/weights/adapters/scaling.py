@@ -1,8 +1,10 @@
 """What an adapter's alpha is and where it stands: in PEFT's configuration, beside the tensors, or in the metadata.
 
 The product of two factors of rank r is scaled by alpha / r, by alpha / sqrt(r) where the trainer says so (rsLoRA), and
-by 1 where nothing says an alpha. LyCORIS stores the alpha that alpha / r is right for, rsLoRA or not. Sources: PEFT
-`tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS `modules/lokr.py`, diffusers `loaders/peft.py`.
+by 1 where nothing says an alpha. ACE-Step v1's trainer leaves both in a `config.json` that its loader does not read:
+there a change comes out weaker or stronger than it was trained. LyCORIS stores the alpha that alpha / r is right for,
+rsLoRA or not. Sources: PEFT `tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS `modules/lokr.py`, diffusers
+`loaders/peft.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from partita.errors import ModelError
-from partita.weights.adapters.files import PEFT_CONFIG, AdapterFile
+from partita.weights.adapters.files import PEFT_CONFIG, TRAINING_CONFIG, AdapterFile
 
 T = TypeVar("T")
 _DIFFUSERS_METADATA = "lora_adapter_metadata"
@@ -51,12 +53,15 @@ class Scaling:
         return alpha / (math.sqrt(rank) if self.square_root else rank)
 
 
-def scaling_of(file: AdapterFile) -> Scaling:
-    """What the configuration or the metadata says. Raises ModelError for settings that cannot be honoured."""
+def scaling_of(file: AdapterFile, *, as_trained: bool = True) -> Scaling:
+    """What the configuration or the metadata says. Without `as_trained`, what ACE-Step v1's trainer left beside the
+    weights is not read. Raises ModelError for settings that cannot be honoured."""
     if file.config is not None:
         return _peft(file.config, file.weights.with_name(PEFT_CONFIG))
     if _DIFFUSERS_METADATA in file.metadata:
         return _peft(_transformer_part(_object(file, _DIFFUSERS_METADATA)), file.weights)
+    if as_trained and file.training is not None:
+        return _peft(file.training, file.weights.with_name(TRAINING_CONFIG))
     alpha = file.metadata.get("ss_network_alpha") or file.metadata.get("lora_alpha")
     try:
         return Scaling(alpha=None if alpha in (None, "None") else float(alpha))
