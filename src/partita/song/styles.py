@@ -36,7 +36,7 @@ from partita.text.prompts import BPM_RANGE, INSTRUMENTAL_LYRICS
 SUFFIXES = (".yaml", ".yml")
 LARGEST_BYTES = 200_000
 FROM_WORDS_ALONE: tuple[Family, ...] = ("acestep-v1",)
-"""Families that hear of tempo, key and metre only what the caption says."""
+"""Families that read a tempo among the words of a caption, and are given no key that nobody asked for."""
 
 _FAR = 1.25  # how far beyond its range a tempo is no longer a style's
 _VOICES = re.compile(
@@ -297,9 +297,7 @@ def _metadata(request: SongRequest, style: Style, card: ModelCard, said: Said, s
     if style.bpm is not None and request.bpm is None and said.bpm is None:
         low, high = (min(max(bpm, card.bpm_min), card.bpm_max) for bpm in style.bpm)
         filled["bpm"] = _pick(range(low, high + 1), "bpm", seed)
-    if card.family in FROM_WORDS_ALONE:
-        return filled
-    if style.keys and request.key is None and said.key is None:
+    if style.keys and card.family not in FROM_WORDS_ALONE and request.key is None and said.key is None:
         filled["key"] = _pick(style.keys, "key", seed)
     metre = style.time_signature
     if metre in card.time_signatures and request.time_signature is None and said.time_signature is None:
@@ -308,11 +306,11 @@ def _metadata(request: SongRequest, style: Style, card: ModelCard, said: Said, s
 
 
 def _look_at_tempo(style: Style, bpm: int | None, notes: list[str]) -> None:
-    """A note where a tempo is far from the style's, also when it is counted in half or double time."""
+    """A note where a tempo is far from the style's and is not the style's counted in half or double time."""
     if bpm is None or style.bpm is None:
         return
     low, high = style.bpm
-    if not any(low / _FAR <= counted <= high * _FAR for counted in (bpm / 2, bpm, bpm * 2)):
+    if not (low / _FAR <= bpm <= high * _FAR or low <= 2 * bpm <= high or low <= bpm / 2 <= high):
         notes.append(f"bpm {bpm} is far from what {style.name} is usually played at ({low} to {high}).")
 
 
