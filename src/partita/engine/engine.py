@@ -365,12 +365,13 @@ class Engine(SpokenEngine):
         adapters = self._adapters(resolved)
         if not adapters:
             return parts
+        family = find_card(resolved.model).family
         adapted = AdaptedParts(
             parts,
             adapters,
-            family=find_card(resolved.model).family,
+            family=family,
             what=f"the transformer of {resolved.model}",
-            as_trained=not resolved.parity,
+            as_trained=not (resolved.parity and family == "acestep-v1"),
         )
         if self.store.policy == "keep":
             with adapted.use("transformer"):

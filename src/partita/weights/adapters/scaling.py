@@ -1,8 +1,8 @@
 """What an adapter's alpha is and where it stands: in PEFT's configuration, beside the tensors, or in the metadata.
 
 The product of two factors of rank r is scaled by alpha / r, by alpha / sqrt(r) where the trainer says so (rsLoRA), and
-by 1 where nothing says an alpha. ACE-Step v1's trainer leaves both in a `config.json` that its loader does not read:
-there a change comes out weaker or stronger than it was trained. LyCORIS stores the alpha that alpha / r is right for,
+by 1 where nothing says an alpha. ACE-Step v1's trainer leaves both in a `config.json`, and its own loader reads neither
+that nor the metadata: there a change comes out weaker or stronger than it was trained. LyCORIS stores the alpha that alpha / r is right for,
 rsLoRA or not. Sources: PEFT `tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS `modules/lokr.py`, diffusers
 `loaders/peft.py`.
 """
@@ -54,11 +54,11 @@ class Scaling:
 
 
 def scaling_of(file: AdapterFile, *, as_trained: bool = True) -> Scaling:
-    """What the configuration or the metadata says. Without `as_trained`, what ACE-Step v1's trainer left beside the
-    weights is not read. Raises ModelError for settings that cannot be honoured."""
+    """What the configuration or the metadata says. Without `as_trained`, what ACE-Step v1's own loader passes over is
+    not read. Raises ModelError for settings that cannot be honoured."""
     if file.config is not None:
         return _peft(file.config, file.weights.with_name(PEFT_CONFIG))
-    if _DIFFUSERS_METADATA in file.metadata:
+    if as_trained and _DIFFUSERS_METADATA in file.metadata:
         return _peft(_transformer_part(_object(file, _DIFFUSERS_METADATA)), file.weights)
     if as_trained and file.training is not None:
         return _peft(file.training, file.weights.with_name(TRAINING_CONFIG))
