@@ -32,7 +32,7 @@ from partita.weights.catalog import configuration, shared_files
 from partita.weights.configs import read_json
 from partita.weights.locate import locate
 from partita.weights.located import Located
-from partita.weights.located_loader import Adaptable, LocatedLoader, parsed, summary
+from partita.weights.located_loader import Adaptable, LocatedLoader, bytes_of, parsed, summary
 from partita.weights.naming import SILENCE_KEY
 from partita.weights.places import Caches
 from partita.weights.skeleton import skeleton
@@ -115,6 +115,15 @@ class AceStep15Loader(LocatedLoader):
             "the text encoder": said(lambda: self._text_tensors),
             "the silence latent": lambda: f"{list(self._silence().shape)}",
         }
+
+    def part_bytes(self) -> dict[str, int]:
+        """Bytes of every network's tensors in this loader's number format, by part. Reads no tensor."""
+        kinds = {"conditioner": Conditioner, "transformer": DiT}
+        kinds |= {"audio_tokenizer": AudioTokenizer, "audio_detokenizer": AudioDetokenizer}
+        with skeleton():
+            networks: dict[str, nn.Module] = {part: kind(self.config) for part, kind in kinds.items()}
+        networks |= {"text_encoder": self._empty_text_encoder(), "vae": self._empty_vae()}
+        return {part: bytes_of(networks[part], self._dtype) for part in PART_NAMES if part in networks}
 
     @cached_property
     def config(self) -> AceStepConfig:
@@ -210,9 +219,9 @@ def adaptable(network: nn.Module) -> Adaptable:
     return Adaptable(expected_shapes(network))
 
 
-def loader_of(located: Located) -> AceStep15Loader:
+def loader_of(located: Located, number_format: str = "float32") -> AceStep15Loader:
     """A loader for looking at files and not for songs."""
-    return AceStep15Loader(located)
+    return AceStep15Loader(located, number_format=number_format)
 
 
 def _diffusers_values(folder: Path) -> dict[str, Any]:

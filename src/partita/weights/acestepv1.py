@@ -224,9 +224,9 @@ def adaptable(network: nn.Module) -> Adaptable:
     return _shapes_of(cast(Conditioner | Transformer, network).config)
 
 
-def loader_of(located: Located) -> AceStepV1Loader:
+def loader_of(located: Located, number_format: str = "float32") -> AceStepV1Loader:
     """A loader for looking at files and not for songs."""
-    return AceStepV1Loader(located)
+    return AceStepV1Loader(located, number_format=number_format)
 
 
 def _shapes_of(config: TransformerConfig) -> Adaptable:

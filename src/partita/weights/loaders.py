@@ -70,6 +70,14 @@ def describe(located: Located) -> dict[str, Callable[[], str]]:
     return import_module(_MODULES[located.card.family]).loader_of(located).describe()
 
 
+def part_bytes(located: Located, number_format: str) -> dict[str, int]:
+    """Bytes that the tensors of each part take in memory in a number format, from configurations alone.
+
+    Held at once they are what is needed beside room to compute; one at a time, the largest is. Raises ModelError.
+    """
+    return import_module(_MODULES[located.card.family]).loader_of(located, number_format).part_bytes()
+
+
 def adaptable(family: Family, network: nn.Module) -> Adaptable:
     """What adapters of a family may change, as any one of `ADAPTED_PARTS` says it."""
     return import_module(_MODULES[family]).adaptable(network)

@@ -39,9 +39,10 @@ class Caches:
             hub = Path(base) / "hub"
         shared = Path(hub).expanduser()
         modelscope = Path(os.environ.get("MODELSCOPE_CACHE") or home / "modelscope" / "hub").expanduser()
+        original = home / "ace-step" / "checkpoints"  # where the program of ACE-Step v1 downloads to
         if private:
-            return cls(own, own / "huggingface", (shared,), modelscope)
-        return cls(own, shared, (own / "huggingface",), modelscope)
+            return cls(own, own / "huggingface", (shared, original), modelscope)
+        return cls(own, shared, (own / "huggingface", original), modelscope)
 
     @property
     def searched(self) -> tuple[Path, ...]:

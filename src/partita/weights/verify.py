@@ -15,13 +15,14 @@ from typing import Literal
 
 from partita.errors import ModelError
 from partita.song.card import ModelCard
-from partita.weights.loaders import describe
+from partita.weights.loaders import describe, part_bytes
 from partita.weights.locate import locate
 from partita.weights.located import Located
 from partita.weights.places import Caches
 from partita.weights.transfer import digest
 
 Verdict = Literal["as published", "differs", "not known"]
+_MEMORY_FORMAT = "bfloat16"
 _VERSIONED = ("partita", "torch", "safetensors")
 
 
@@ -95,7 +96,9 @@ def verify(
     layouts = (f"{role.replace('_', ' ')} {network.layout}" for role, network in located.networks.items())
     found = Check("files found", True, ", ".join(layouts))
     files = tuple(_files(located, on_file))
-    return VerifyReport(card.id, files, (found, *_tensors(located)), versions)
+    checks = (found, *_tensors(located))
+    memory = _memory(located) if all(check.passed for check in checks) else ()
+    return VerifyReport(card.id, files, (*checks, *memory), versions)
 
 
 def _files(located: Located, on_file: Callable[[str], None]) -> Iterator[FileReport]:
@@ -123,6 +126,15 @@ def _tensors(located: Located) -> Iterator[Check]:
             yield Check(f"tensors of {name}", True, said())
         except ModelError as error:
             yield Check(f"tensors of {name}", False, str(error))
+
+
+def _memory(located: Located) -> Iterator[Check]:
+    """What its parts take in memory, largest first."""
+    sizes = part_bytes(located, _MEMORY_FORMAT)
+    parts = sorted(sizes.items(), key=lambda one: -one[1])
+    said = ", ".join(f"{part} {size / 1e9:.2f} GB" for part, size in parts)
+    together, alone = sum(sizes.values()) / 1e9, parts[0][1] / 1e9
+    yield Check("memory", True, f"{together:.2f} GB in {_MEMORY_FORMAT}, or {alone:.2f} GB one part at a time: {said}")
 
 
 def _shipped(checkpoint_dir: Path | None) -> Check:

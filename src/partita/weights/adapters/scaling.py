@@ -2,9 +2,9 @@
 
 The product of two factors of rank r is scaled by alpha / r, by alpha / sqrt(r) where the trainer says so (rsLoRA), and
 by 1 where nothing says an alpha. ACE-Step v1's trainer leaves both in a `config.json`, and its own loader reads neither
-that nor the metadata: there a change comes out weaker or stronger than it was trained. LyCORIS stores the alpha that alpha / r is right for,
-rsLoRA or not. Sources: PEFT `tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS `modules/lokr.py`, diffusers
-`loaders/peft.py`.
+that nor the metadata: there a change comes out weaker or stronger than it was trained. LyCORIS stores the alpha that
+alpha / r is right for, rsLoRA or not. Sources: PEFT `tuners/lora/layer.py` and `tuners/lokr/layer.py`, LyCORIS
+`modules/lokr.py`, diffusers `loaders/peft.py`.
 """
 
 from __future__ import annotations
