@@ -143,6 +143,7 @@ def test_a_song_of_this_model_brings_what_it_is(engine):
 
 def test_a_replay_is_the_same_song(engine):
     song = engine.generate(request(lyrics="la la la", output=Output(normalise="off")))
+    assert {"num2words", "pypinyin"} <= set(song.record.versions)
     again = engine.replay(song.record)
     assert again.record == song.record
     edited = engine.generate(request(TASKS["extend"](engine.hold(song))))

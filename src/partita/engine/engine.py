@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -28,7 +28,7 @@ from partita.engine.intake import resolve_request
 from partita.engine.judge import Judge
 from partita.engine.meter import StageMeter
 from partita.engine.planning import OpenPlanner, PlannerRoom, result_of, without_places
-from partita.engine.replay import check_machine, check_sources
+from partita.engine.replay import check_machine, check_sources, versions_of
 from partita.engine.song import Song
 from partita.engine.spoken import SpokenEngine
 from partita.engine.store import ModelStore
@@ -56,7 +56,6 @@ RENDERERS: dict[Family, str] = {
     "acestep-1.5": "partita.render.acestep15.renderer:AceStep15Renderer",
     "acestep-v1": "partita.render.acestepv1.renderer:AceStepV1Renderer",
 }
-VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
 
 
 class Engine(SpokenEngine):
@@ -426,7 +425,7 @@ class Engine(SpokenEngine):
             request=resolved.model_copy(update={"plan": None}),
             plan=plan,
             runtime=self._runtime_record(),
-            versions={name: metadata.version(name) for name in VERSIONED},
+            versions=versions_of(find_card(resolved.model).family),
             weights=_weights(loader, resolved),
             sample_rate_hz=rate,
             frames=len(audio),

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import metadata
 
 from partita.engine.archive import Archive
 from partita.errors import AudioError, ReplayError, RequestError
 from partita.song.card import Family
 from partita.song.record import Record, RuntimeRecord
+
+VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
+# Packages that say what a family reads, where they are installed.
+READERS: dict[Family, tuple[str, ...]] = {
+    "acestep-v1": ("py3langid", "langid", "num2words", "pypinyin", "hangul-romanize", "cutlet", "unidic-lite"),
+}
+
+
+def versions_of(family: Family) -> dict[str, str]:
+    """Versions of all packages that have a part in the bytes of a song."""
+    versions = {name: metadata.version(name) for name in VERSIONED}
+    for name in READERS.get(family, ()):
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def check_machine(record: Record, here: RuntimeRecord) -> None:
