@@ -177,7 +177,7 @@ def _carries(score: Score, program: int) -> bool:
 
 def _is_sound(audio: np.ndarray) -> bool:
     faults = defects(audio, RATE_HZ)
-    return (
+    return bool(
         faults.nan_samples + faults.infinite_samples == 0
         and faults.clipped_runs == 0
         and faults.longest_silence_s < LONGEST_REST_S
