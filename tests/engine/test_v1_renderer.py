@@ -80,7 +80,7 @@ def test_every_task_makes_a_whole_song_and_keeps_what_it_promises(engine, name):
     assert np.abs(song.audio - laid(song, source)).max() > 1e-3
 
 
-@hypothesis_settings(max_examples=8, deadline=None)
+@hypothesis_settings(max_examples=6, deadline=None)
 @given(
     data=st.data(),
     duration_s=st.floats(0.3, 2.5),
@@ -100,7 +100,7 @@ def test_repaint_changes_no_sample_outside_its_region_and_crossfade(engine, data
     assert not same[first:end].all()
 
 
-@hypothesis_settings(max_examples=8, deadline=None)
+@hypothesis_settings(max_examples=6, deadline=None)
 @given(
     duration_s=st.floats(0.1, 2), rate=st.sampled_from([11_025, 48_000]), left_s=st.floats(0, 2),
     right_s=st.floats(0.1, 3),

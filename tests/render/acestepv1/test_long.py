@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import pytest
 import torch
 
 from partita.errors import RequestError
 from partita.render.acestepv1.recipe import recipe_of
-from partita.render.acestepv1.renderer import AceStepV1Renderer
 from partita.render.acestepv1.sources import to_frames
-from partita.render.protocol import LatentsReady, StepDone
+from partita.render.protocol import StepDone
 from partita.sampling.noise import Stream, noise
 from partita.sampling.solvers import mix
-from tests.fakes import fake_runtime
 from tests.render.acestepv1.tiny import (
     GRID,
     Spy,
@@ -26,6 +22,7 @@ from tests.render.acestepv1.tiny import (
     random_latents,
     render_all,
     render_job,
+    sample_job,
 )
 
 WIDEST = 40
@@ -48,7 +45,7 @@ def run(parts, spy):
     def run(source=None, **task):
         spy.calls.clear()
         job = job_of(source=source or own_song(FRAMES), task=task, sampling={"guidance_scale": 1, "steps": 2})
-        return job, render_job(spied, job, WIDEST)
+        return job, sample_job(spied, job, WIDEST)
 
     return run
 
@@ -114,15 +111,14 @@ def test_an_extension_may_reach_ten_minutes(parts):
     right_s = 600 - source.facts.duration_s
     task = {"kind": "extend", "right_s": round(right_s, 3) - 0.001}
     job = job_of(source=source, task=task, sampling={"guidance_scale": 1, "steps": 2})
-    with closing(AceStepV1Renderer(widest=300).render([job], parts, fake_runtime())) as told:
-        made = next(one.event.latents for one in told if isinstance(one.event, LatentsReady))
+    made = latents_of(sample_job(parts, job, 300))
     assert len(made) == 6460
     assert torch.equal(made[:20], random_latents(20))
     assert made.any(dim=1).all()
 
 
-def test_passes_are_noted_and_only_what_was_made_is_decoded(run):
-    _, events = run(**TASKS["repaint"])
+def test_passes_are_noted_and_only_what_was_made_is_decoded(run, parts):
+    events = render_job(parts, run(**TASKS["repaint"])[0], WIDEST)
     assert not notes_of(events)
     (chunk,) = chunks_of(events)
     assert len(chunk.samples) < 60_000
@@ -132,7 +128,7 @@ def test_passes_are_noted_and_only_what_was_made_is_decoded(run):
 
 def test_two_songs_of_one_shape_share_their_passes(parts):
     jobs = [job_of(source=own_song(FRAMES), task=TASKS["right"], seed=seed, sampling={"steps": 2}) for seed in (1, 2)]
-    single = [latents_of(render_job(parts, job, WIDEST)) for job in jobs]
+    single = [latents_of(sample_job(parts, job, WIDEST)) for job in jobs]
     told = render_all(parts, jobs, batch=2, widest=WIDEST)
     both = [latents_of([one.event for one in told if one.job == index]) for index in (0, 1)]
     for ours, theirs in zip(both, single, strict=True):

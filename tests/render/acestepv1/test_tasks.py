@@ -23,6 +23,7 @@ from tests.render.acestepv1.tiny import (
     own_song,
     random_latents,
     render_job,
+    sample_job,
     sound,
     source_of,
 )
@@ -44,9 +45,9 @@ def source():
 def run(parts, spy):
     spied = parts.with_parts(transformer=spy)
 
-    def run(widest=2583, **fields):
+    def run(decode=False, **fields):
         spy.calls.clear()
-        return render_job(spied, job_of(**fields), widest)
+        return (render_job if decode else sample_job)(spied, job_of(**fields))
 
     return run
 
@@ -208,7 +209,7 @@ def test_other_audio_is_encoded_and_its_last_frame_filled_up(run, parts, spy):
 
 
 def test_a_stretch_is_decoded_as_it_sounds_in_the_whole(run, source, parts):
-    events = run(source=source, task=REGION)
+    events = run(decode=True, source=source, task=REGION)
     whole = parts.parts["codec"].decode(to_rows(latents_of(events))).numpy()
     (chunk,) = chunks_of(events)
     assert chunk.total == source.facts.samples
@@ -220,7 +221,7 @@ def test_a_stretch_is_decoded_as_it_sounds_in_the_whole(run, source, parts):
 
 
 def test_a_song_from_words_is_cut_to_what_was_asked(run, parts):
-    events = run(duration_s=3)
+    events = run(decode=True, duration_s=3)
     whole = parts.parts["codec"].decode(to_rows(latents_of(events))).numpy()
     audio = np.concatenate([chunk.samples for chunk in chunks_of(events)])
     assert len(audio) == 3 * RATE

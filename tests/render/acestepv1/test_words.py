@@ -9,7 +9,7 @@ from partita.models.umt5 import WEAK_TAGS
 from partita.render.acestepv1.words import Wording, read_lyrics, read_tags, with_details, wordings_of
 from partita.song.plan import Plan
 from partita.song.source import SongOrigin, SourceFacts
-from tests.render.acestepv1.tiny import MODEL, job_of, lyric_tokenizer, notes_of, own_song, render_job
+from tests.render.acestepv1.tiny import MODEL, job_of, lyric_tokenizer, notes_of, own_song, sample_job
 
 
 def plan(**fields) -> Plan:
@@ -53,7 +53,7 @@ def test_a_language_that_is_named_is_that_of_every_line(asked, known):
 
 
 def test_a_language_that_v1_does_not_sing_in_is_told(parts):
-    events = render_job(parts, job_of(lyrics="la la la", language="sv"))
+    events = sample_job(parts, job_of(lyrics="la la la", language="sv"))
     assert any("language sv" in note for note in notes_of(events))
 
 
@@ -75,13 +75,13 @@ def test_an_edit_of_a_song_of_ours_knows_its_tempo_and_that_it_has_no_voice():
 
 
 def test_tags_beyond_what_the_model_reads_are_told(parts):
-    assert not notes_of(render_job(parts, job_of(caption="x" * 255)))
-    (note,) = notes_of(render_job(parts, job_of(caption="x" * 256)))
+    assert not notes_of(sample_job(parts, job_of(caption="x" * 255)))
+    (note,) = notes_of(sample_job(parts, job_of(caption="x" * 256)))
     assert note == "The caption makes 257 tokens; the model reads the first 256."
 
 
 def test_notes_on_lyrics_are_told_once(parts):
-    events = render_job(parts, job_of(lyrics="[Verse 1]\nla la la\n[Zzz]\nla la"))
+    events = sample_job(parts, job_of(lyrics="[Verse 1]\nla la la\n[Zzz]\nla la"))
     assert sum("[Zzz]" in note for note in notes_of(events)) == 1
 
 

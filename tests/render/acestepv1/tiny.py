@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,6 +192,17 @@ def render_all(parts: Any, jobs: list[Job], batch: int | None = None, widest: in
 
 def render_job(parts: Any, job: Job, widest: int = 2583) -> list[Any]:
     return [told.event for told in render_all(parts, [job], widest=widest)]
+
+
+def sample_job(parts: Any, job: Job, widest: int = 2583) -> list[Any]:
+    """The events of a song up to its latents."""
+    events: list[Any] = []
+    with closing(AceStepV1Renderer(widest=widest).render([job], parts, fake_runtime())) as told:
+        for one in told:
+            events.append(one.event)
+            if isinstance(one.event, LatentsReady):
+                break
+    return events
 
 
 def chunks_of(events: list[Any]) -> list[AudioChunk]:
