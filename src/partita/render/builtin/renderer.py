@@ -13,21 +13,24 @@ import torch
 
 from partita.errors import RequestError
 from partita.models.score_model import ScoreModel
-from partita.render.builtin.casting import casts_of
+from partita.render.builtin.casting import casting_of
 from partita.render.builtin.outline import Outline, outline_of, prompt_of
 from partita.render.builtin.writing import Sheet, Writing
 from partita.render.protocol import (
     AudioChunk,
     Job,
     LatentsReady,
+    Noted,
     Parts,
     RenderEvent,
     ScoreReady,
     StageStarted,
+    StepDone,
     Told,
 )
 from partita.runtime import Runtime
 from partita.score.codec import decode
+from partita.score.grid import FRAME_RATE_HZ
 from partita.score.sampler import play
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
@@ -47,16 +50,22 @@ class BuiltInRenderer:
         resolved, plan, seed, latents = job.resolved, job.plan, job.seed, job.latents
         outline = outline_of(plan)
         sheet = sheet_of(job, outline)
+        outline = outline_of(plan, made_from_s=_made_from_s(sheet, outline.frames))
         with torch.inference_mode(), parts.use("score_model") as part:
             model: ScoreModel = part.model
             yield StageStarted("text")
             tokens, mask = part.tokens([prompt_of(plan, outline)])
             device = model.null_condition.device
-            cast, writes_for = casts_of(model.reader(tokens.to(device), mask.to(device)), resolved, seed)
+            heard = model.reader(tokens.to(device), mask.to(device))
+            casting = casting_of(heard, resolved, plan.caption, seed)
+            yield from map(Noted, casting.notes)
+            cast = casting.song
             if latents is None:
                 yield StageStarted("sample")
-                writing = Writing(model, outline, writes_for, resolved, seed, sheet)
-                yield from writing.run()
+                writing = Writing(model, outline, casting.written_for, resolved, seed, sheet)
+                for event in writing.run():
+                    if isinstance(event, StepDone):
+                        yield event
                 latents = writing.latents
             yield LatentsReady(latents, cast.numbers())
         score = decode(
@@ -71,6 +80,11 @@ class BuiltInRenderer:
         yield StageStarted("play")
         audio = play(score, sample_rate_hz=SAMPLE_RATE_HZ)
         yield AudioChunk(audio, 0, len(audio))
+
+
+def _made_from_s(sheet: Sheet, frames: int) -> float:
+    """Where the music begins that is made up to the song's end; 0 where that is all of it, or none."""
+    return max((first for first, stop in sheet.spans if stop >= frames), default=0) / FRAME_RATE_HZ
 
 
 def sheet_of(job: Job, outline: Outline) -> Sheet:
