@@ -5,15 +5,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from partita.errors import RequestError
 from partita.models.acestep15.config import AceStepConfig
 from partita.models.acestep15.model import AceStepModel
+from partita.models.acestepv1.conditioner import Conditioner
+from partita.models.acestepv1.config import TransformerConfig
+from partita.models.acestepv1.dcae import Dcae, DcaeConfig
+from partita.models.acestepv1.vocoder import Vocoder, VocoderConfig
 from partita.models.oobleck import OobleckConfig, OobleckVAE
 from partita.models.qwen3 import Qwen3, Qwen3Config
+from partita.models.umt5 import Umt5Config, Umt5Encoder
 from partita.song.request import Sampling, SongRequest
 from partita.song.resolve import resolve
 from partita.weights.catalog import card, catalog, configuration, every_file, shared_files, total_bytes
+from partita.weights.loaders import adaptable
 from partita.weights.skeleton import skeleton
 from partita.weights.tensors import expected_shapes
 
@@ -123,19 +130,38 @@ def test_a_network_of_the_listed_sizes_has_the_published_tensors(name: str, size
     assert expected_shapes(network) == manifest(name)
 
 
+def test_the_networks_of_v1_of_the_listed_sizes_have_the_published_tensors() -> None:
+    with skeleton():
+        dcae = Dcae(DcaeConfig.from_json(configuration("ace-step-v1-dcae")))
+        vocoder = Vocoder(VocoderConfig.from_json(configuration("ace-step-v1-vocoder")))
+        conditioner = Conditioner(TransformerConfig.from_json(configuration("ace-step-v1-transformer")))
+    assert expected_shapes(dcae) == manifest("ace-step-v1-dcae")
+    assert expected_shapes(vocoder) == manifest("ace-step-v1-vocoder")
+    whole = adaptable("acestep-v1", conditioner)
+    assert whole.shapes == manifest("ace-step-v1-transformer")
+    assert len(whole.idle) == 204
+
+
 def test_the_vae_of_the_listed_sizes_has_the_published_tensors() -> None:
     with skeleton():
         network = OobleckVAE(OobleckConfig.from_json(configuration("ace-step-1.5-vae")))
     assert expected_shapes(network) == manifest("ace-step-1.5-vae")
 
 
-def test_the_text_encoder_of_the_listed_sizes_is_as_large_as_the_published_file() -> None:
-    with skeleton():
-        network = Qwen3(Qwen3Config.from_json(configuration("ace-step-1.5-text-encoder")))
+def file_bytes(network: torch.nn.Module, dtype: str, item_bytes: int) -> int:
+    """Size of a safetensors file of a network, its header padded to eight bytes."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, shape in sorted(expected_shapes(network).items()):
-        start, end = end, end + 2 * math.prod(shape)
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
+        start, end = end, end + item_bytes * math.prod(shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"))
-    assert 8 + len(text) + -len(text) % 8 + end == 1_191_586_416
+    return 8 + len(text) + -len(text) % 8 + end
+
+
+def test_the_text_encoders_of_the_listed_sizes_are_as_large_as_the_published_files() -> None:
+    with skeleton():
+        qwen = Qwen3(Qwen3Config.from_json(configuration("ace-step-1.5-text-encoder")))
+        umt5 = Umt5Encoder(Umt5Config.from_json(configuration("ace-step-v1-text-encoder")))
+    assert file_bytes(qwen, "BF16", 2) == 1_191_586_416
+    assert file_bytes(umt5, "F32", 4) == 1_127_460_248
