@@ -46,3 +46,10 @@ def test_unknown_or_absent_devices_are_refused():
 def test_little_memory_means_one_part_at_a_time():
     assert runtime._policy(6 * 2**30).value == "one-at-a-time"
     assert runtime._policy(24 * 2**30).value == "keep"
+
+
+def test_apples_gpus_compute_in_float32(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert Runtime.detect(device="mps").number_format.value == "float32"
