@@ -2,8 +2,8 @@
 
 A `Form` makes a layer of a weight `[N, K]`. In int8 and int4 only weights are quantised: int8 symmetrically, with one
 scale for each output; int4 with a scale and an offset for each group of inputs. Decoding is bound by the bytes of the
-weights, so each form uses the kernel of torch or oneDNN that reads them fastest on the device. Nothing here knows what
-a layer is for.
+weights, so each form uses the kernel of torch or oneDNN that reads them fastest on the device; `models.native_step`
+reads those that lie row by row, `plain` and `Int8Linear`, itself. Nothing here knows what a layer is for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Form = Callable[[Tensor], nn.Module]
 GROUP = 64  # inputs that share a scale in int4: half a bit more a weight
 _DECODED_ROWS = 2  # what oneDNN is told to lay packed weights out for: a guided pair
 _ROWS_AT_ONCE = 512  # of a weight that is being quantised: what is between stays in the processor's cache
+_WEIGHT_ONLY_ROWS = 32  # up to which that kernel takes less than to dequantise and multiply
 _HALF = 32_639  # the most that a number of two signed bytes holds: 127 * 256 + 127
 
 
@@ -68,16 +69,17 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
-        self.weight, scale = quantise_int8(weight)
-        self.scale = scale.to(weight.dtype)
+        self.weight, self.scale = quantise_int8(weight)
+        self._rounded_scale = self.scale.to(weight.dtype)
         self.read_bytes = self.weight.nbytes
         self._has_kernel = weight.dtype == torch.bfloat16 and _has_kernel("aten::_weight_int8pack_mm", weight.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._has_kernel:
-            rows = torch.ops.aten._weight_int8pack_mm(x.flatten(0, -2), self.weight, self.scale)
-            return rows.unflatten(0, x.shape[:-1])
-        return F.linear(x, self.weight.to(x.dtype)) * self.scale
+        rows = x.flatten(0, -2)
+        if self._has_kernel and rows.shape[0] <= _WEIGHT_ONLY_ROWS:
+            product = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self._rounded_scale)
+            return product.unflatten(0, x.shape[:-1])
+        return F.linear(x, self.weight.to(x.dtype)) * self._rounded_scale
 
 
 class FixedPointLinear(nn.Module):

@@ -7,7 +7,7 @@ right: what stands in the cache behind a row's last token is never looked at, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,12 +132,13 @@ class Qwen3Decoder(nn.Module):
     """Qwen3 with a cache and its products joined, made of a `Qwen3` that has its weights.
 
     `form` says what becomes of the weights of the layers; embedding and norms stay as they are. Whatever the form
-    copies is let go of in `network`, layer by layer: the network is used up.
+    copies is let go of in `network`, layer by layer: the network is used up. `native` is what `models.native_step`
+    built for this machine, if anything.
     """
 
-    def __init__(self, network: Qwen3, form: Form = plain) -> None:
+    def __init__(self, network: Qwen3, form: Form = plain, native: Callable[..., None] | None = None) -> None:
         super().__init__()
-        self.config = network.config
+        self.config, self.native = network.config, native
         self.embed_tokens, self.norm = network.embed_tokens, network.norm
         layers: list[nn.Module] = []
         while len(network.layers):

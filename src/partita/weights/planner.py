@@ -15,7 +15,8 @@ from typing import Any, Literal
 import torch
 
 from partita.errors import ModelError
-from partita.models.quantised import Form, fastest, int4, int8
+from partita.models.native_step import Build, build
+from partita.models.quantised import Form, Int8Linear, fastest, int4, int8, plain
 from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.models.qwen3_decoder import Qwen3Decoder
 from partita.runtime import Runtime
@@ -35,6 +36,9 @@ WeightFormat = Literal["full", "int8", "int4"]
 FORMS: Mapping[WeightFormat, Form] = {"full": fastest, "int8": int8, "int4": int4}
 """What becomes of the layers' weights. The output head follows, save that it is never below eight bits."""
 
+NATIVE_FORMS: Mapping[WeightFormat, Form] = {"full": plain, "int8": Int8Linear}
+"""The same where a step was built for this processor: it reads weights row by row."""
+
 _HEAD = "lm_head.weight"
 
 
@@ -47,11 +51,15 @@ def open_planner(
 ) -> PlannerLoader:
     """The loader of `card`. Raises ModelError where its files are not on this machine."""
     located = locate_planner(card, caches, checkpoint_dir)
-    return PlannerLoader(located, runtime.device.value, runtime.number_format.value, weight_format)
+    native = caches.own / "native"
+    return PlannerLoader(located, runtime.device.value, runtime.number_format.value, weight_format, native)
 
 
 class PlannerLoader:
-    """Reads the parts of one located planner for one runtime. Holds headers and the configuration, no tensors."""
+    """Reads the parts of one located planner for one runtime. Holds headers and the configuration, no tensors.
+
+    In the folder `native` a step for this processor is built, or found (`models.native_step`); None goes without.
+    """
 
     part_names: tuple[str, ...] = PART_NAMES
 
@@ -61,8 +69,10 @@ class PlannerLoader:
         device: str = "cpu",
         number_format: str = "float32",
         weight_format: WeightFormat = "full",
+        native: Path | None = None,
     ) -> None:
         self.located = located
+        self._native_folder = native
         self.weight_format: WeightFormat = weight_format
         self._device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, number_format)
@@ -80,7 +90,20 @@ class PlannerLoader:
     @property
     def head_form(self) -> Form:
         """For `Qwen3Decoder.head`: as the layers, and eight bits where those have four, as codes break below that."""
-        return int8 if self.weight_format == "int4" else FORMS[self.weight_format]
+        return int8 if self.weight_format == "int4" else self._form
+
+    @cached_property
+    def native(self) -> Build:
+        """The step that was built for this processor, or why there is none."""
+        if self._native_folder is None:
+            return Build(None, "it was not asked for")
+        if self._device.type != "cpu" or self.weight_format not in NATIVE_FORMS:
+            return Build(None, f"it does not know {self._device.type} with {self.weight_format} weights")
+        return build(self._native_folder)
+
+    @property
+    def _form(self) -> Form:
+        return (FORMS if self.native.function is None else NATIVE_FORMS)[self.weight_format]
 
     def load(self, part: str) -> Any:
         """`network`: the `Qwen3Decoder`, on the runtime's device and in its number format. `tokenizer`: the folder
@@ -145,7 +168,7 @@ class PlannerLoader:
     def _network(self) -> Qwen3Decoder:
         network, found = self._empty(), self._tensors
         fill(network, found, device=self._device, dtype=self._dtype)
-        return Qwen3Decoder(network, FORMS[self.weight_format])
+        return Qwen3Decoder(network, self._form, self.native.function)
 
 
 def _tied(key: str) -> str | None:

@@ -1,7 +1,8 @@
-"""One decode step, the next token of every row, and the ways to make it quick: a CUDA graph, torch's compiler.
+"""One decode step, the next token of every row, and the ways to make it quick: a function that was built for this
+processor when the network was loaded (`models.native_step`), a CUDA graph, torch's compiler.
 
-Each way has a switch and gives up in the open: it goes on eagerly and leaves a notice. A graph or a compiled step needs
-fixed shapes, so it looks at the cache in whole `SPAN_BLOCK`s and there is one for each number of them.
+Each way has a switch. The last two give up in the open: they go on eagerly and leave a notice. A graph or a compiled
+step needs fixed shapes, so it looks at the cache in whole `SPAN_BLOCK`s and there is one for each number of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from partita.models.native_step import NativeStep, fits
 from partita.models.qwen3_decoder import Head, KVCache, Qwen3Decoder
 
 SPAN_BLOCK = 256
@@ -26,8 +28,10 @@ Captured = tuple[Callable[[], None], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """`cuda_graphs`: replay recorded steps where the device is CUDA. `compiled`: hand the step to torch.compile."""
+    """`native`: take the function that was built for this processor, if the network has one. `cuda_graphs`: replay
+    recorded steps where the device is CUDA. `compiled`: hand the step to torch.compile."""
 
+    native: bool = True
     cuda_graphs: bool = True
     compiled: bool = False
 
@@ -50,6 +54,8 @@ def make_step(decoder: Qwen3Decoder, head: Head, cache: KVCache, speed: Speed) -
     def body(ids: Tensor, places: Tensor, span: int) -> Tensor:
         return head(decoder(ids, places, cache, span)[:, -1])
 
+    if speed.native and decoder.native is not None and fits(decoder, head, cache):
+        return EagerStep(NativeStep(decoder.native, decoder, head, cache))
     if speed.compiled:
         return GuardedStep(torch.compile(body, dynamic=False), body, cache.capacity, "torch.compile")
     if speed.cuda_graphs and decoder.like.device.type == "cuda":
