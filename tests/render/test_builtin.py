@@ -175,7 +175,7 @@ def test_roles_that_do_not_play_stay_silent(parts: OneModel) -> None:
 def test_windows_cover_a_song_without_gaps(frames: int) -> None:
     windows = windows_for(frames, [(0, frames)])
     made = [span for window in windows for span in window.spans]
-    assert [made[0][0], made[-1][1]] == [0, max(frames, SHORTEST_FRAMES)]
+    assert [made[0][0], made[-1][1]] == [0, frames]
     assert all(window.stop - window.start <= WINDOW_FRAMES for window in windows)
     for (_, written), (first, _), window in zip(made, made[1:], windows[1:], strict=False):
         assert first == written

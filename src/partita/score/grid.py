@@ -48,10 +48,12 @@ def frame_count(duration_s: float) -> int:
     return max(1, math.ceil(duration_s * FRAME_RATE_HZ - 1e-6))
 
 
-def lay_grid(grid: Grid, sections: Sequence[Section], key: str, duration_s: float) -> np.ndarray:
+def lay_grid(
+    grid: Grid, sections: Sequence[Section], key: str, duration_s: float, *, end_s: float | None = None
+) -> np.ndarray:
     """The twelve grid channels `[T, 12]`, float32, each within [-1.5, 1.5], sampled at the middle of each frame.
 
-    Where no section is given, the music is one long verse.
+    Where no section is given, the music is one long verse. The music ends at `end_s`, by default with the song.
     """
     frames = frame_count(duration_s)
     time_s = (np.arange(frames) + 0.5) / FRAME_RATE_HZ
@@ -74,5 +76,6 @@ def lay_grid(grid: Grid, sections: Sequence[Section], key: str, duration_s: floa
     channels[:, 6:9] = section_code
     channels[:, 9] = 1.0 if parse_key(key)[1] == "major" else -1.0
     channels[:, 10] = np.clip(np.log2(eighths_per_s / 4.0), -1.5, 1.5)
-    channels[:, 11] = 2.0 * np.exp(-np.maximum(duration_s - time_s, 0.0) / END_SCALE_S) - 1.0
+    end_s = duration_s if end_s is None else end_s
+    channels[:, 11] = 2.0 * np.exp(-np.maximum(end_s - time_s, 0.0) / END_SCALE_S) - 1.0
     return channels

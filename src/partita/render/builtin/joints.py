@@ -149,15 +149,30 @@ def _let_ring(latents: np.ndarray, given: Given, first: int, note: _Ringing, end
     """Hold the note until frame `end`, with its own pitch, and shut its voice from there to its next note."""
     held = min(end, note.under)
     channels = slice(note.gate, note.pitch.stop)
-    own = given.latents[note.since : first, note.pitch].mean(axis=0)
+    own, source_end = _own_pitch(given, note)
     latents[first:held, channels] = given.latents[first:held, channels]
     latents[held:end, note.pitch] = own
+    if first < end < source_end:  # cut short, it is still to be read as the same pitch
+        sounding = slice(note.since, end)
+        missing = own - latents[sounding, note.pitch].mean(axis=0)
+        latents[first:end, note.pitch] += missing * ((end - note.since) / (end - first))
     if end < note.cut:
         latents[end : note.cut, note.gate] = -1.0
         last = note.last if end == note.end else -1.0
         # The gate must be shut in some frame, or the note would run into what sounds behind it.
         latents[end, note.gate] = last if end + 1 < note.cut else min(last, 0.0)
         latents[end, note.pitch] = own
+
+
+def _own_pitch(given: Given, note: _Ringing) -> tuple[np.ndarray, int]:
+    """What the source reads the note's pitch from, the mean over all of it, and the frame in which it ends there."""
+    source, onset = given.latents, note.gate - 1
+    begun = onset_frames(source[: given.stop, onset])
+    later = begun[begun > note.since]
+    stop = int(later[0]) if len(later) else given.stop
+    closed = np.flatnonzero(source[note.since + 1 : stop, note.gate] <= 0)
+    stop = note.since + 1 + int(closed[0]) if len(closed) else stop
+    return source[note.since : stop, note.pitch].mean(axis=0), stop
 
 
 def _ring_on_in_harmony(latents: np.ndarray, given: Given, first: int, stop: int) -> None:

@@ -25,31 +25,30 @@ class Window:
     spans: tuple[Span, ...]
 
 
-def windows_for(frames: int, spans: Sequence[Span]) -> list[Window]:
+def windows_for(frames: int, spans: Sequence[Span], cuts: Sequence[Span] = ()) -> list[Window]:
     """The windows that make `spans` of a score of `frames`, in the order in which they are written.
 
-    The longer span comes first, for the shorter to be given it too. A score shorter than the model knows is one window,
-    in which what lies behind its end is made as well.
+    The longer span comes first, for the shorter to be given it too. The shortest score that the model knows is one
+    window. A cut says (frame until which music is needed, frame at which it returns): music that is written forwards
+    returns in a later window than the one that it is first made in.
     """
-    if frames < SHORTEST_FRAMES:
-        inside = [span for span in spans if span[1] < frames]
-        tail = min([first for first, stop in spans if stop >= frames], default=frames)
-        return [Window(0, SHORTEST_FRAMES, (*inside, (tail, SHORTEST_FRAMES)))]
+    if frames <= SHORTEST_FRAMES:
+        return [Window(0, frames, tuple(sorted(spans)))]
     windows: list[Window] = []
     waiting = sorted(spans, key=lambda span: span[0] - span[1])
     while waiting:
         first, stop = waiting.pop(0)
         low = max((end for _, end in waiting if end <= first), default=0)
         high = min((begin for begin, _ in waiting if begin >= stop), default=frames)
-        windows.extend(_windows_of((first, stop), (low, high)))
+        windows.extend(_windows_of((first, stop), (low, high), cuts))
     return windows
 
 
-def _windows_of(span: Span, known: Span) -> list[Window]:
+def _windows_of(span: Span, known: Span, cuts: Sequence[Span]) -> list[Window]:
     """The windows of one span, with all that is `known` around it."""
     (first, stop), (low, high) = span, known
     if high == stop:
-        return _forwards(first, stop, low)
+        return _forwards(first, stop, low, cuts)
     if low == first:
         mirrored = _forwards(-stop, -first, -high)
         return [Window(-one.stop, -one.start, tuple((-b, -a) for a, b in one.spans)) for one in mirrored]
@@ -64,10 +63,13 @@ def _windows_of(span: Span, known: Span) -> list[Window]:
     return [*windows, Window(first - before, min(high, stop + free - before), ((first, stop),))]
 
 
-def _forwards(first: int, stop: int, low: int) -> list[Window]:
+def _forwards(first: int, stop: int, low: int, cuts: Sequence[Span] = ()) -> list[Window]:
     windows: list[Window] = []
     while first < stop:
         end = min(first - min(first - low, CONTINUED_FRAMES) + WINDOW_FRAMES, stop)
+        end = min(
+            [at for needed, at in cuts if first < needed <= at < end and at - low >= SHORTEST_FRAMES], default=end
+        )
         windows.append(Window(max(low, end - WINDOW_FRAMES), end, ((first, end),)))
         first = end
     return windows

@@ -6,8 +6,9 @@ Everything is one mechanism: what is there is given through source and mask chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from partita.errors import ModelError
 from partita.models.score_model import ScoreModel
 from partita.render.builtin.joints import Given, join
 from partita.render.builtin.outline import Outline
+from partita.render.builtin.returning import FREE, Echo, cuts_of, echo_of, pieces_of
+from partita.render.builtin.voices import begin_at_once, read_by_others, settled_frame, without
 from partita.render.builtin.windows import SHORTEST_FRAMES, Span, Window, windows_for
 from partita.render.guidance import guidance_of
 from partita.render.protocol import StepDone
@@ -24,29 +27,37 @@ from partita.sampling.flow import predict_with
 from partita.sampling.guidance import is_active, with_null
 from partita.sampling.loop import State, denoise
 from partita.sampling.noise import Stream, blend_retake, noise
+from partita.sampling.repaint import inject
 from partita.sampling.schedules import Schedule, linear_schedule, verbatim_schedule
 from partita.sampling.solvers import Solver, dpmpp_2m, euler, heun
 from partita.score.codec import CHANNELS, MUSIC_CHANNELS, decode, encode
 from partita.score.context import lay_context
 from partita.score.grid import FRAME_RATE_HZ
 from partita.score.styles import Cast
-from partita.score.types import ROLES, Role
+from partita.score.types import ROLES, Role, Score
 from partita.song.card import SolverName
 from partita.song.resolve import ResolvedRequest
 from partita.song.sampling import ResolvedSampling
 from partita.song.task import Retake
 
 SOLVERS: dict[SolverName, Solver] = {"euler": euler, "heun": heun(), "dpmpp-2m": dpmpp_2m}
+_ROUNDING = 1e-4  # of a schedule's times
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
     """What a score is written on: the frames of `spans` are to be written, the rest is `source`'s, latents `[T, 64]`
-    that begin in frame `source_at` (none for a song of its own, all of which is written)."""
+    that begin in frame `source_at` (none for a song of its own, all of which is written).
+
+    Where `roles` are named only these are written, beside what the source's others play there. `returns`: sections
+    may return in place of what the source has; where it has nothing they always do.
+    """
 
     spans: tuple[Span, ...]
     source: np.ndarray | None = None
     source_at: int = 0
+    roles: frozenset[Role] | None = None
+    returns: bool = False
 
     def given(self, empty: np.ndarray) -> Given:
         """The source on a canvas of the length of `empty`, whose latents are used where there is no source."""
@@ -59,6 +70,22 @@ class Sheet:
         for first, end in self.spans:
             kept[first:end] = False
         return Given(latents, self.source_at, stop, kept)
+
+    def blank(self, empty: np.ndarray) -> np.ndarray:
+        """Latents of the canvas with nothing yet of what is to be written."""
+        given = self.given(empty)
+        if self.roles is None:
+            return np.where(given.kept[:, None], given.latents, empty)
+        return np.where(given.kept[:, None], given.latents, without(given.latents, self.roles))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """A window is done. `score` holds all notes so far; those that begin before `settled_s` will stay as they are, and
+    no other will begin before it."""
+
+    score: Score
+    settled_s: float
 
 
 def keep_absent(frames: int, playing: dict[Role, int]) -> np.ndarray:
@@ -87,7 +114,9 @@ def window_noise(resolved: ResolvedRequest, seed: int, frames: int, index: int) 
 class Writing:
     """The windows of one song, written in order. `latents` `[T, 64]`, float32 on the CPU, is whole after `run`.
 
-    `cast` says for whom what is written is; roles that it lacks stay silent. Sheet and outline are the canvas's.
+    `cast` says for whom what is written is; roles that it lacks stay silent. Sheet and outline are the canvas's. What
+    is written ends with the music; where that is shorter than the model knows, it begins so much before the song, by
+    `lead` frames, from which frames are counted inside.
     """
 
     def __init__(
@@ -95,8 +124,6 @@ class Writing:
     ) -> None:
         self._model, self._programs = model, cast.programs
         self._resolved, self._seed = resolved, seed
-        self._frames, self._spans = outline.frames, sheet.spans
-        self._outline = outline.at_least(SHORTEST_FRAMES / FRAME_RATE_HZ)
         self._guidance = guidance_of(resolved.sampling)
         self._schedule = schedule_of(resolved.sampling)
         self._solver = SOLVERS[resolved.sampling.solver]
@@ -105,69 +132,146 @@ class Writing:
         self._cache = model.dit.cross_cache(
             with_null(states, model.null_condition) if is_active(self._guidance) else states
         )
+        self._roles = frozenset(self._programs) if sheet.roles is None else sheet.roles
+        self._beside = sheet.roles is not None
+        self._lay(outline, sheet)
+
+    def _lay(self, outline: Outline, sheet: Sheet) -> None:
+        """Lay what is given where it stays, and show it to the model through the codec: clean, as in training."""
+        empty = outline.empty_latents()
+        given, self._song = sheet.given(empty), sheet.blank(empty)
+        music = outline.frames if given.kept[outline.end_frames :].any() else outline.end_frames
+        lead = self._lead = max(0, SHORTEST_FRAMES - music)
+        self._outline = outline.until(music).led_by(lead)
+        self._spans = _led(sheet.spans, lead, music)
         self._latents = self._outline.empty_latents()
-        self._shown = self._latents.copy()
-        self._made = np.zeros(len(self._latents), dtype=bool)
-        self._given = sheet.given(self._latents)
-        self._show(self._given.latents, self._given.kept)
-        self._latents[self._given.kept] = self._given.latents[self._given.kept]
+        frames = len(self._latents)
+        laid, kept, held = self._latents.copy(), np.zeros(frames, dtype=bool), np.zeros(frames, dtype=bool)
+        laid[lead:], kept[lead:] = given.latents[:music], given.kept[:music]
+        held[lead:][given.start : given.stop] = True
+        self._given = Given(laid, given.start + lead, min(given.stop + lead, frames), kept)
+        there = held if self._beside else kept
+        self._latents[lead:][there[lead:]] = self._song[:music][there[lead:]]
+        self._fixed = np.zeros((frames, CHANNELS), dtype=bool)
+        if self._beside:
+            self._fixed = read_by_others(self._latents, self._roles)
+        self._shown = self._outline.empty_latents()
+        self._show(self._score(), there)
+        self._made = np.zeros(frames, dtype=bool)
+        self._known = np.zeros(frames, dtype=bool) if self._beside else kept.copy()
+        self._may_return = np.full(frames, sheet.returns) | ~held
 
     @property
     def latents(self) -> Tensor:
-        return torch.from_numpy(self._latents[: self._frames])
+        song, made = self._song.copy(), self._latents[self._lead :]
+        song[: len(made)] = made
+        return torch.from_numpy(song)
 
-    def run(self) -> Iterator[StepDone]:
+    def run(self) -> Iterator[StepDone | Written]:
         """Write everything. Raises ModelError where what the model writes is not finite."""
-        windows = windows_for(self._frames, self._spans)
+        sections, steps = self._outline.sections, self._schedule.steps
+        windows = windows_for(len(self._latents), self._spans, cuts_of(sections) if self._may_return.any() else ())
+        forwards = self._lead == 0 and all(one.stop <= other.stop for one, other in pairwise(windows))
+        score = self._score()
         for index, window in enumerate(windows):
-            self._show(self._latents, self._made)
-            for done in self._write(window, index):
-                yield StepDone(index * self._schedule.steps + done, len(windows) * self._schedule.steps)
+            self._show(score, self._made)
+            for done in self._write(window, index, self._echo(window, score)):
+                yield StepDone(index * steps + done, len(windows) * steps)
+            score = self._score()
+            if forwards and index + 1 < len(windows) and not self._given.kept.any():
+                yield Written(score, settled_frame(self._latents[: window.stop]) / FRAME_RATE_HZ)
         if not np.isfinite(self._latents).all():
             raise ModelError("The built-in model's score is not finite. Try float32 (--number-format float32).")
+        if not self._given.keeps(self._lead):
+            begin_at_once(self._latents, self._lead)
 
-    def _write(self, window: Window, index: int) -> Iterator[int]:
-        frames = window.stop - window.start
-        asked = np.zeros(frames, dtype=bool)
-        for first, stop in window.spans:
-            asked[first - window.start : stop - window.start] = True
-        keep = keep_absent(frames, self._programs)
+    def _write(self, window: Window, index: int, echo: Echo) -> Iterator[int]:
+        inside = slice(window.start, window.stop)
+        asked = _frames_of(window)
+        keep = keep_absent(len(asked), self._programs)
+        keep[:, [role not in self._roles for role in ROLES]] = True
         keep[~asked] = True
-        context = lay_context(self._shown[window.start : window.stop], keep)
-        yield from self._sample(context, window_noise(self._resolved, self._seed, frames, index))
-        made = np.where(context[:, CHANNELS:] > 0, self._sampled, context[:, :CHANNELS])
-        self._latents[window.start : window.stop][asked] = made[asked]
-        self._made[window.start : window.stop] |= asked
+        context = lay_context(self._shown[inside], keep)
+        free = (context[:, CHANNELS:] > 0) & ~self._fixed[inside]
+        yield from self._sample(context, window_noise(self._resolved, self._seed, len(asked), index), echo)
+        before = self._latents.copy()
+        self._latents[inside] = np.where(free, self._sampled, before[inside])
+        self._made[inside] |= asked
+        self._known[inside] |= asked
         for first, stop in window.spans:
             join(self._latents, self._given, first, stop)
+        if self._beside:  # a joint is the business of what is written alone
+            self._latents[inside] = np.where(free, self._latents[inside], before[inside])
 
-    def _sample(self, context: np.ndarray, start: Tensor) -> Iterator[int]:
+    def _sample(self, context: np.ndarray, start: Tensor, echo: Echo) -> Iterator[int]:
         model = self._model
         like = model.null_condition
         given = torch.from_numpy(context).to(like.device, like.dtype)[None]
         given = torch.cat([given, given]) if is_active(self._guidance) else given
+        noised, clean = start[None].to(like.device), torch.from_numpy(echo.latents)[None].to(like.device)
+        levels = torch.from_numpy(echo.levels)[None].to(like.device)
 
         def velocity(x: Tensor, t: Tensor) -> Tensor:
             return model(x.to(like.dtype), t.to(like.dtype), self._cache, given).float()
 
-        state = State(start[None].to(like.device))
-        predict = predict_with(velocity)
-        for step in denoise(state, self._schedule, predict, guidance=self._guidance, solver=self._solver):
+        def along_the_echo(x: Tensor, _: int, t_next: float) -> Tensor:
+            return inject(x, clean, noised, levels > t_next + _ROUNDING, t_next)
+
+        state = State(noised)
+        steps = denoise(
+            state,
+            self._schedule,
+            predict_with(velocity),
+            guidance=self._guidance,
+            solver=self._solver,
+            after_step=along_the_echo if bool((levels < FREE).any()) else None,
+        )
+        for step in steps:
             state = step.after
             yield step.index + 1
         self._sampled = state.x[0].float().cpu().numpy()
 
-    def _show(self, latents: np.ndarray, frames: np.ndarray) -> None:
-        """Have these frames `[T]` (bool) given from here on, through the codec: clean latents, as in training."""
-        if not frames.any():
-            return
+    def _echo(self, window: Window, score: Score) -> Echo:
+        """What of the window returns; the music's end, from the bar before its last chord, never does."""
         outline = self._outline
-        score = decode(
-            latents,
+        wanted = np.zeros(len(self._latents), dtype=bool)
+        wanted[window.start : window.stop] = _frames_of(window)
+        wanted &= self._may_return
+        echo = echo_of(score, pieces_of(outline.sections, outline.grid, self._known, wanted))
+        levels = np.where(wanted, echo.levels, np.float32(FREE))
+        levels[max(0, round((outline.last_bar_s - outline.grid.bar_s) * FRAME_RATE_HZ)) :] = FREE
+        return Echo(echo.latents[window.start : window.stop], levels[window.start : window.stop])
+
+    def _score(self) -> Score:
+        outline = self._outline
+        return decode(
+            self._latents,
             outline.grid,
             outline.key,
             self._programs,
             duration_s=outline.duration_s,
             sections=outline.sections,
         )
-        self._shown[frames, :MUSIC_CHANNELS] = encode(score)[frames, :MUSIC_CHANNELS]
+
+    def _show(self, score: Score, frames: np.ndarray) -> None:
+        """Have these frames `[T]` (bool) of the score given from here on."""
+        if frames.any():
+            self._shown[frames, :MUSIC_CHANNELS] = encode(score)[frames, :MUSIC_CHANNELS]
+
+
+def _led(spans: Sequence[Span], lead: int, music: int) -> tuple[Span, ...]:
+    """Spans of a song whose music has `music` frames, counted from `lead` frames before it, which are made too."""
+    moved = [(first + lead, min(stop, music) + lead) for first, stop in sorted(spans) if first < music]
+    if lead and moved and moved[0][0] == lead:
+        moved[0] = (0, moved[0][1])
+    elif lead:
+        moved.insert(0, (0, lead))
+    return tuple(moved)
+
+
+def _frames_of(window: Window) -> np.ndarray:
+    """Which frames of a window are made, bool."""
+    asked = np.zeros(window.stop - window.start, dtype=bool)
+    for first, stop in window.spans:
+        asked[first - window.start : stop - window.start] = True
+    return asked
