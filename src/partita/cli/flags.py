@@ -199,6 +199,8 @@ def _click_type(kind: Any) -> click.ParamType:
         if get_origin(one) is Literal:
             names = get_args(one)
             return _Listed("name,name,...", lambda name: names[names.index(name)], f"a list of {', '.join(names)}")
+        if int in get_args(kind):
+            return _Listed("n,n,...", int, "a list of whole numbers such as 16,29,52")
         return _Listed("t,t,...", float, "a list of numbers such as 1,0.8,0.5")
     return {int: click.INT, float: click.FLOAT, str: click.STRING}[kind]
 
