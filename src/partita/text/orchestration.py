@@ -17,6 +17,10 @@ from partita.text.orchestra.vocabulary import DRUM_PART, SENSES, LanguageCode, P
 _HARMONIC: tuple[Role, ...] = ("pad", "chords", "arp")
 _ROLE_FIRST: frozenset[LanguageCode] = frozenset(("es", "fr", "it", "pt"))  # `melodía de violín`, not `violin melody`
 _WITH = frozenset(("with", "con", "avec", "mit", "com", "featuring", "feat"))
+_SPANISH_WITH = "con"  # in Spanish and Italian a `melodía con violín` is one that the violin plays
+_NONE = frozenset(
+    ("none", "no", "non", "nein", "nao", "kein", "keine", "off", "ninguna", "ninguno", "aucune", "nessuna")
+)
 _LINKING_WORDS = 4
 _SAID_BEFORE = ("lead", "arp")  # `lead violin`, `arpeggiated harp`
 _ENSEMBLES = (("du", 2), ("tri", 3), ("qua", 4))
@@ -25,13 +29,17 @@ _WORDS_BEFORE_NAME = 3  # `without any of these heavy drums`
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something that is to play: any one of `parts`, each a role and a program. `role` is the part that the words give
-    it, and `wished` one that they give it and it cannot play; `text` is as written."""
+    """Something that is to play: any one of `parts`, each a role and a program; `text` is as written.
+
+    `role` is the one part that the words give it, `wished` one that they give it and it cannot play; `said` is whether
+    they say at all what its part is.
+    """
 
     text: str
     parts: tuple[Part, ...]
     role: Role | None = None
     wished: Role | None = None
+    said: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -83,7 +91,7 @@ def named_parts(text: str) -> NamedParts:
     absent, excluded = _ruled_out(items, links, negated)
     named, contradicted = _settled(named, absent, excluded)
     named = _merged(named)
-    alone = _is_alone(items, negated, languages, len(named) + len(roles))
+    alone = _is_alone(items, negated, len(named) + len(roles))
     lost = tuple(role for role in ROLES if role in roles & absent)
     # A soloist among others carries the tune.
     if not alone:
@@ -156,7 +164,8 @@ def _played_by(items: Sequence[Item], role: int) -> int | None:
         one = items[place]
         if one.kind == "name":
             return place if joined else None
-        if "of" in one.uses and one.text not in _WITH:
+        beside = items[role].value == "lead" and one.text == _SPANISH_WITH and items[place - 1] is items[role]
+        if beside or ("of" in one.uses and one.text not in _WITH):
             joined = True
         elif one.kind == "other" and joined and others < 2:
             others += 1
@@ -188,11 +197,10 @@ def _negated(items: Sequence[Item], links: dict[int, int]) -> frozenset[int]:
     found: set[int] = set()
     compounds = {frozenset(pair) for pair in links.items()}
     for place, one in enumerate(items):
-        if one.uses & {"no", "without"} and "only" not in one.uses:
-            if _says_none(items, place):
-                found.add(place - 2)
-            else:
-                found |= _scope(items, place, "without" in one.uses, compounds)
+        if one.text in _NONE and _says_none(items, place):
+            found.add(place - 2)
+        elif one.uses & {"no", "without", "neither"} and "only" not in one.uses:
+            found |= _scope(items, place, "without" in one.uses, compounds)
         elif "free" in one.uses and place and items[place - 1].is_target:
             found.add(place - 1)
     return frozenset(found)
@@ -225,22 +233,28 @@ def _scope(items: Sequence[Item], place: int, strong: bool, compounds: set[froze
             if not found or not _list_goes_on(items, here, strong):
                 break
             closed = False
-        elif "or" in one.uses:
-            closed = False
+        elif one.uses & {"or", "neither"}:
+            closed, last = False, -1
         elif "and" in one.uses:
-            if closed or here + 1 >= len(items) or not items[here + 1].is_target:
+            if closed or not _is_joined_on(items, here):
                 break
             last = -1
         elif one.kind == "stop" or one.uses & {"but", "only", "alone", "except", "no", "without", "not only"}:
             break
         elif one.kind == "other" or "of" in one.uses or one.kind == "word":
-            words += one.kind != "filler"
-            if found:
+            words += 1
+            if found and last >= 0:
                 closed = frozenset((last, _next_target(items, here))) not in compounds
             elif words > _WORDS_BEFORE_NAME:
                 break
         here += 1
     return found
+
+
+def _is_joined_on(items: Sequence[Item], place: int) -> bool:
+    """Whether a word such as `and` stands before a target, or before one with a preposition (`y de bajo`)."""
+    after = items[place + 1 : place + 3]
+    return bool(after) and (after[0].is_target or ("of" in after[0].uses and after[-1].is_target))
 
 
 def _next_target(items: Sequence[Item], place: int) -> int:
@@ -256,7 +270,7 @@ def _list_goes_on(items: Sequence[Item], comma: int, strong: bool) -> bool:
             seen = True
         elif one.kind == "filler" and one.text not in INDEFINITE:
             pass
-        elif "or" in one.uses or (strong and "and" in one.uses):
+        elif one.uses & {"or", "neither"} or (strong and "and" in one.uses):
             following = items[here + 1 : here + 3]
             return seen and any(item.is_target for item in following) and following[0].text not in INDEFINITE
         elif one.kind != "comma" or not seen:
@@ -334,7 +348,7 @@ def _named(text: str, sense: str, role: str | None) -> Named:
     able = tuple(part for part in parts if part[0] in wanted)
     single = wanted[0] if len(wanted) == 1 else None
     if able:
-        return Named(text, able, single)
+        return Named(text, able, single, said=True)
     return Named(text, parts, None, single)
 
 
@@ -372,13 +386,13 @@ def _merged(named: Sequence[Named]) -> list[Named]:
 
 
 def _says_again(general: Named, special: Named) -> bool:
-    return set(special.parts) <= set(general.parts)
+    return set(special.parts) <= set(general.parts) and not (general.said and special.said)
 
 
 # Nobody else.
 
 
-def _is_alone(items: Sequence[Item], negated: frozenset[int], languages: Sequence[LanguageCode], count: int) -> bool:
+def _is_alone(items: Sequence[Item], negated: frozenset[int], count: int) -> bool:
     """Whether the caption says that nobody but those it names plays."""
     if not count:
         return False
@@ -386,13 +400,13 @@ def _is_alone(items: Sequence[Item], negated: frozenset[int], languages: Sequenc
         if place - 1 in negated:
             continue
         says_so = "alone" in one.uses and (" " in one.text or _follows_target(items, place))
-        if says_so and (count == 1 or not _is_solo(one, languages)):
+        if says_so and (count == 1 or not _is_solo(one)):
             return True
-        if "only" in one.uses and not _is_solo(one, languages):
+        if "only" in one.uses:
             ends = place + 1 == len(items) or items[place + 1].kind in ("comma", "stop")
             if _leads_to_target(items, place, negated) or (ends and _follows_target(items, place)):
                 return True
-        if _is_solo(one, languages) and count == 1:
+        if _is_solo(one) and count == 1:
             after = items[place + 1 : place + 2]
             joined = place and (items[place - 1].text in _WITH or "and" in items[place - 1].uses)
             if after and after[0].is_target and not joined:
@@ -404,9 +418,9 @@ def _is_alone(items: Sequence[Item], negated: frozenset[int], languages: Sequenc
     return False
 
 
-def _is_solo(one: Item, languages: Sequence[LanguageCode]) -> bool:
-    """Whether a word is `solo` in the sense of a soloist; in Spanish and Italian it is also `only`."""
-    return one.text == "solo" and ("solo" in one.uses or "alone" in one.uses)
+def _is_solo(one: Item) -> bool:
+    """Whether a word may be `solo` in the sense of a soloist; in Spanish and Italian it is also `only`."""
+    return one.text == "solo" and bool(one.uses & {"solo", "alone"})
 
 
 def _follows_target(items: Sequence[Item], place: int) -> bool:
@@ -442,5 +456,5 @@ def _soloist(one: Named, items: Sequence[Item]) -> Named:
         around = [items[here] for here in (place - 1, place + 1) if 0 <= here < len(items)]
         leads = tuple(part for part in one.parts if part[0] == "lead")
         if leads and any(other.text == "solo" and other.kind == "word" for other in around):
-            return replace(one, parts=leads, role="lead")
+            return replace(one, parts=leads, role="lead", said=True)
     return one

@@ -92,7 +92,7 @@ GERMAN = Vocabulary(
         "woodwinds": "Holzbläser | Holzblasinstrumente | Blasinstrumente, Holzbläsern",
         "bells": "Glocken | Glöckchen | Glocke",
         "mallets": "Stabspiele, Mallets | Schlägelinstrumente | Stabspielen",
-        "drum part": "| | Bassdrum, Kickdrum, Kick, Snare, Hi-Hat, Hihat, Becken, Tom, große Trommel, kleine Trommel",
+        "drum part": "| | Bassdrum, Kickdrum, Kick, Snare, Hi-Hat, Hihat, Becken, große Trommel, kleine Trommel",
     },
     roles={
         "drums": "Schlagzeug, Drums, Drum, Percussion, Perkussion, Trommel, Trommeln, Beat, Schlagwerk",
@@ -108,11 +108,12 @@ GERMAN = Vocabulary(
     },
     words={
         "no": "kein, keine, keinen, keinem, keiner, keinerlei, nix, bitte kein, bitte keine, lass weg, verzichte auf, "
-        "verzichtet auf, auf keinen fall, no, null, weder",
+        "verzichtet auf, auf keinen fall, no, null",
         "without": "ohne, statt, anstatt, anstelle von, ausgenommen, frei von, anstelle, unter verzicht auf",
         "free": "los, frei, weglassen, weg, lose, loses, loser, losen, freies, freie",
         "and": "und, sowie, plus, dazu, nebst, samt",
-        "or": "oder, noch, und kein, und keine, und ohne, und keinen",
+        "neither": "weder, noch",
+        "or": "oder, noch",
         "but": "aber, mit, sondern, jedoch, dafür, nicht ohne, allerdings, stattdessen",
         "only": "nur, bloß, lediglich, ausschließlich, nichts als, nichts außer, allein, einzig, keine instrumente "
         "außer, kein instrument außer, sonst nichts als",
@@ -126,7 +127,7 @@ GERMAN = Vocabulary(
         "of": "von, auf, durch, der, des, auf der, auf dem, von der, vom, gespielt von, gespielt auf, spielt, "
         "spielen, trägt, tragen, übernimmt, als, mit der, mit, für, singt, führt, die, das, den, einer, eines, auf "
         "einer, auf einem, von einer, von einem, getragen von, bringt, liefert, macht, machen, gibt, zuständig für, "
-        "liegt auf, liegt bei, kommt von, kommen von, am, an der",
+        "liegt auf, liegt bei, kommt von, kommen von, am, an der, wird gespielt von, wird getragen von",
         "vague": "instrumental, wenig, hauch, bisschen, spur, etwas, so",
         "skip": "drum and bass, Synthpop, Synth-Pop, Klavierballade, Schläge, Beats, weich und warm, Beckenrand, ohne "
         "Gesang, kein Gesang, ohne Stimme, ohne Worte, ohne Eile, ohne Hast, ohne Ende, ohne Pause, Bassdrum-Musik, "

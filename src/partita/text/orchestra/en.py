@@ -9,7 +9,7 @@ ENGLISH = Vocabulary(
     plurals=plural_s,
     names={
         "piano": "piano, grand piano, acoustic piano | concert grand, baby grand | upright piano, pianoforte, keys",
-        "electric piano": "electric piano, rhodes, electric keys | wurlitzer | rhodes piano, fender rhodes, e piano",
+        "electric piano": "electric piano, rhodes, electric keys | wurlitzer | rhodes piano, fender rhodes",
         "FM piano": "FM piano, 80s electric piano | DX7 piano | fm electric piano, dx piano, digital piano",
         "harpsichord": "harpsichord | clavecin | cembalo",
         "celesta": "celesta, celeste | | bell keys",
@@ -28,7 +28,7 @@ ENGLISH = Vocabulary(
         "distorted guitar": "distorted guitar, heavy guitar | overdriven guitar, fuzz guitar | distortion guitar, "
         "crunchy guitar, metal guitar, rock guitar, distorted electric guitar, heavy electric guitar",
         "acoustic bass": "acoustic bass, upright bass, double bass | stand-up bass | walking bass",
-        "electric bass": "electric bass, bass guitar | e-bass | fingered bass, finger bass",
+        "electric bass": "electric bass, bass guitar | electric bass guitar | fingered bass, finger bass",
         "picked bass": "picked bass | plectrum bass | pick bass",
         "fretless bass": "fretless bass | fretless | smooth fretless bass",
         "slap bass": "slap bass, funky slap bass | slapped bass | slapping bass",
@@ -80,8 +80,8 @@ ENGLISH = Vocabulary(
         "woodwinds": "woodwinds | woodwind | wind instruments, winds",
         "bells": "bells | | chimes, bell sounds",
         "mallets": "mallets | mallet percussion | mallet instruments",
-        "drum part": "| | bass drum, kick drum, kick, snare, snare drum, hi hat, hihat, hat, cymbal, tom, rimshot, "
-        "ride cymbal",
+        "drum part": "| | bass drum, kick drum, kick, snare, snare drum, hi hat, hihat, hat, cymbal, rimshot, ride "
+        "cymbal, tom tom",
     },
     roles={
         "drums": "drum, percussion, beat, drumming, drumbeat, drum beat, drum groove, drum loop, breakbeat, percussive",
@@ -89,9 +89,9 @@ ENGLISH = Vocabulary(
         "chords": "chord, comping, chordal",
         "pad": "pad, padding",
         "arp": "arpeggio, arp, arpeggiated, arpeggiator, arpeggiation, broken chord",
-        "lead": "melody, lead, lead melody, tune, topline, lead line, lead part, lead voice, melodic line, main "
-        "melody, lead instrument, main theme, theme melody, solo line, melodic lead, hook melody",
-        "backing": "accompaniment, backing, in the background, in background, underneath, background, behind it",
+        "lead": "melody, lead, lead melody, the tune, main tune, topline, lead line, lead part, lead voice, melodic "
+        "line, main melody, lead instrument, main theme, theme melody, solo line, melodic lead, hook melody",
+        "backing": "accompaniment, backing, in the background, in background, underneath, background, behind it, bed",
         "rhythm section": "rhythm section, rhythm group",
     },
     words={
@@ -102,7 +102,8 @@ ENGLISH = Vocabulary(
         "without any, in place of, omitting, leaving out",
         "free": "free, absent",
         "and": "and, plus, n, as well as, along with, together with, then, alongside",
-        "or": "or, nor, and no, and without",
+        "neither": "neither, nor",
+        "or": "or, nor",
         "but": "but, with, featuring, feat, however, though, while, instead, built on, built around, over, add, not "
         "without, never without, starring",
         "only": "only, just, solely, exclusively, nothing but, nothing except, nothing other than, no more than, none "
@@ -117,7 +118,8 @@ ENGLISH = Vocabulary(
         "ensemble": "duo, duet, trio, quartet",
         "of": "of, by, on, from, for, played by, played on, carried by, led by, sung by, taken by, plays, play, "
         "playing, carries, carry, carrying, takes, taking, leads, leading, handles, sings, singing, as, doing, does, "
-        "is, comes from, performed by, provides, providing, given to, holds, holding, to play",
+        "is, comes from, performed by, provides, providing, given to, holds, holding, to play, is played by, is "
+        "carried by, is on, are played by, over to",
         "vague": "instrumental, like, enough, touch, hint, bit, little, right, about, listen, slightly, dash, splash",
         "skip": "drum and bass, drum n bass, drum bass, dnb, synth pop, synthpop, synth wave, no nonsense, no frills, "
         "no fuss, no one, no longer, no matter, no doubt, no wave, beats per minute, beat per minute, beats a minute, "

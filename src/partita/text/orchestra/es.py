@@ -84,7 +84,7 @@ SPANISH = Vocabulary(
         "woodwinds": "vientos madera | viento madera | maderas, instrumentos de viento",
         "bells": "campanas | campanitas | campanillas",
         "mallets": "percusión de láminas | láminas | mazas",
-        "drum part": "| | bombo, platillo, redoblante, hi hat, charles, tom, caja de batería, tarola",
+        "drum part": "| | bombo, platillo, redoblante, hi hat, charles, caja de batería, tarola",
     },
     roles={
         "drums": "batería, percusión, tambor, beat, percusiones, bases de batería",
@@ -94,7 +94,7 @@ SPANISH = Vocabulary(
         "arp": "arpegio, arpegiador, arpegiado, arpegiada, arpegiados, arpegiadas",
         "lead": "melodía, melodía principal, lead, voz principal, línea melódica, voz cantante, instrumento "
         "principal, tema principal, solista, parte solista, línea principal",
-        "backing": "acompañamiento, de fondo, al fondo, por detrás, de acompañamiento, en segundo plano",
+        "backing": "acompañamiento, de fondo, al fondo, por detrás, de acompañamiento, en segundo plano, fondo",
         "rhythm section": "sección rítmica, base rítmica",
     },
     words={
@@ -104,7 +104,8 @@ SPANISH = Vocabulary(
         "de",
         "free": "ausente, fuera",
         "and": "y, e, más, además de, junto a, junto con, así como, con apoyo de",
-        "or": "ni, o, u, ni tampoco, y sin",
+        "neither": "ni, ni tampoco",
+        "or": "ni, o, u, ni tampoco",
         "but": "pero, con, mas, sino, en cambio, aunque, donde, no sin, añade, pon",
         "only": "solo, sólo, solamente, únicamente, nada más que, exclusivamente, nada salvo, nada excepto, tan solo, "
         "nada más, no más que, no hay más que, a solas con, ningún instrumento salvo, ningún instrumento excepto",
@@ -118,7 +119,8 @@ SPANISH = Vocabulary(
         "of": "de, del, a cargo de, en, al, tocada por, tocado por, tocados por, tocadas por, llevada por, lleva, "
         "hace, toca, interpreta, llevando, haciendo, como, con la, que lleva, que hace, que toca, interpretada por, "
         "conduce, canta, cantando, para, tocando, corre a cargo de, la lleva, lo lleva, los hace, los toca, la toca, "
-        "las hace, la hace, es de, son de, a la, la pone, los pone, pone",
+        "las hace, la hace, es de, son de, a la, la pone, los pone, pone, es tocada por, está a cargo de, corren a "
+        "cargo de",
         "vague": "instrumental, poco, toque, bastante, pizca, algo, casi, como",
         "skip": "drum and bass, tempo bajo, volumen bajo, bajo perfil, bajo volumen, tono bajo, registro bajo, bajo "
         "la, bajo el, bajo las, bajo los, bajo un, bajo una, bajo tu, bajo mi, bajo su, verso y coro, coro pegadizo, "

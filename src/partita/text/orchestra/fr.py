@@ -80,7 +80,7 @@ FRENCH = Vocabulary(
         "woodwinds": "bois, vents | instruments à vent | section de bois",
         "bells": "cloches | clochettes | cloche",
         "mallets": "percussions à lames | claviers de percussion | lames",
-        "drum part": "| | grosse caisse, caisse claire, cymbale, charleston, charley, tom",
+        "drum part": "| | grosse caisse, caisse claire, cymbale, charleston, charley",
     },
     roles={
         "drums": "batterie, percussion, percus, tambour, beat, drums",
@@ -90,16 +90,19 @@ FRENCH = Vocabulary(
         "arp": "arpège, arpégé, arpégée, arpégés, arpégées, arpégiateur",
         "lead": "mélodie, mélodie principale, lead, voix principale, ligne mélodique, soliste, thème principal, "
         "instrument principal, chant principal, partie soliste, partie mélodique",
-        "backing": "accompagnement, en fond, en arrière-plan, au fond, en toile de fond, en accompagnement, derrière",
+        "backing": "accompagnement, en fond, en arrière-plan, au fond, en toile de fond, en accompagnement, derrière, "
+        "fond",
         "rhythm section": "section rythmique",
     },
     words={
         "no": "pas de, pas d, pas, aucun, aucune, ne mets pas, je ne veux pas, sans aucun, sans aucune, surtout pas, "
         "zéro, enlève, retire, évite, point de, ne veux pas de, supprime, no, ôte",
-        "without": "sans, au lieu de, à la place de, plutôt que, dépourvu de, à la place du, au lieu du, hors",
+        "without": "sans, au lieu de, à la place de, plutôt que, dépourvu de, à la place du, au lieu du, hors, sans "
+        "la moindre, sans le moindre",
         "free": "absent, absente",
         "and": "et, plus, ainsi que, puis, avec aussi, accompagné de, accompagnée de",
-        "or": "ou, ni, et sans, et pas de",
+        "neither": "ni",
+        "or": "ou, ni",
         "but": "mais, avec, cependant, en revanche, où, pas sans, ajoute",
         "only": "seulement, uniquement, juste, rien que, exclusivement, rien d'autre que, aucun instrument sauf, "
         "aucun instrument à part, uniquement du, juste du, seulement du, pas d'autre instrument que, rien d'autre qu",
@@ -113,7 +116,8 @@ FRENCH = Vocabulary(
         "of": "de, d, du, des, de la, au, à la, aux, à l, jouée par, joué par, joués par, portée par, porté par, par, "
         "sur, joue, porte, mène, chante, qui joue, qui porte, en, comme, tient, assure, confiée au, confiée à la, "
         "jouées par, à, pour, qui mène, qui tient, assurée par, confiée à, fait, donne, assurant, jouant, portant, "
-        "est au, est à la, sont au, sont à la, interprétée par, menée par, tenue par, revient au, revient à la",
+        "est au, est à la, sont au, sont à la, interprétée par, menée par, tenue par, revient au, revient à la, est "
+        "confiée à, est confié à, sont confiés à, confiés à, confié à, est jouée par, est portée par, est tenue par",
         "vague": "instrumental, peu, touche, assez, brin, soupçon, comme",
         "skip": "drum and bass, synth pop, synthpop, ballade au piano, ballade piano, battements, beats, plus basse, "
         "à voix basse, voix basse, sans voix, pas de voix, sans chant, sans paroles, sans fin, sans hâte, accordage, "

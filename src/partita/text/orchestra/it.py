@@ -79,7 +79,7 @@ ITALIAN = Vocabulary(
         "woodwinds": "legni | strumenti a fiato in legno | sezione di legni, strumenti a fiato",
         "bells": "campane | campanelle | campana, campanelli",
         "mallets": "percussioni a lamine | percussioni intonate | lamine",
-        "drum part": "| | grancassa, rullante, charleston, hi hat, tom, piatto della batteria",
+        "drum part": "| | grancassa, rullante, charleston, hi hat, piatto della batteria",
     },
     roles={
         "drums": "batteria, percussione, tamburo, beat",
@@ -89,7 +89,8 @@ ITALIAN = Vocabulary(
         "arp": "arpeggio, arpeggiatore, arpeggiato, arpeggiata",
         "lead": "melodia, melodia principale, lead, voce principale, linea melodica, solista, tema principale, "
         "strumento principale, parte solista",
-        "backing": "accompagnamento, in sottofondo, sullo sfondo, di accompagnamento, in secondo piano, di sottofondo",
+        "backing": "accompagnamento, in sottofondo, sullo sfondo, di accompagnamento, in secondo piano, di "
+        "sottofondo, sfondo",
         "rhythm section": "sezione ritmica, base ritmica",
     },
     words={
@@ -99,7 +100,8 @@ ITALIAN = Vocabulary(
         "posto del, senza alcuna, senza alcun, senza nessuna, senza nessun, anziché",
         "free": "assente",
         "and": "e, ed, più, insieme a, nonché, oltre a, accompagnato da, accompagnata da, poi",
-        "or": "né, o, oppure, e senza, e niente",
+        "neither": "né, neanche",
+        "or": "né, o, oppure",
         "but": "ma, con, però, invece, dove, bensì, non senza, aggiungi",
         "only": "solo, soltanto, solamente, esclusivamente, unicamente, nient'altro che, niente tranne, nessuno "
         "strumento tranne, nessuno strumento a parte, niente altro che, niente a parte, nulla tranne",
@@ -114,7 +116,7 @@ ITALIAN = Vocabulary(
         "suonati da, affidata a, affidata al, affidata alla, suona, porta, conduce, canta, che suona, che porta, "
         "come, fa, esegue, per, da, dal, dalla, sul, sulla, suonando, che fa, guidata da, eseguita da, suonate da, "
         "la, le, tiene, regge, guida, è del, è della, è affidata al, è affidata alla, sono del, sono della, tocca al, "
-        "tocca alla",
+        "tocca alla, è affidata a, sono affidati a, affidati a, affidate a, affidato a, è suonata da, è portata da",
         "vague": "strumentale, poco, tocco, abbastanza, pizzico, po, come",
         "skip": "drum and bass, synth pop, synthpop, ballata al piano, ballata al pianoforte, ballata per pianoforte, "
         "beats, tono basso, volume basso, più basso, in basso, dal basso, verso il basso, senza voce, senza voci, "

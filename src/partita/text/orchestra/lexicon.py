@@ -35,11 +35,14 @@ INDEFINITE = frozenset(("a", "an", "un", "una", "une", "um", "uma", "ein", "eine
 # Words that tell languages apart and mean nothing else here.
 _MARKS: Mapping[LanguageCode, str] = {
     "en": "the a an and of with in for make me write song music track piece at to it its",
-    "es": "el los las un una y con para de en hazme quiero cancion musica tema al por muy que",
-    "fr": "le les un une et avec pour de du des au en dans musique morceau je fais tres qui est",
-    "de": "der die das ein eine und mit fur im in zu ich lied stuck musik sehr von auf bei",
-    "it": "il lo gli un una e con per di del della nel musica brano canzone molto che pezzo uno",
-    "pt": "o os um uma e com para de do da em no na musica faixa tema uns muito que ao quero",
+    "es": "el los las un una y con para de en hazme quiero cancion musica tema al por muy que bien lleve haya tenga "
+    "sea estilo mas del ritmo",
+    "fr": "le les un une et avec pour de du des au en dans musique morceau je fais tres qui est plutot bien style "
+    "rythme",
+    "de": "der die das ein eine und mit fur im in zu ich lied stuck musik sehr von auf bei eher ist etwas stil",
+    "it": "il lo gli un una e con per di del della nel musica brano canzone molto che pezzo uno bene stile ritmo ben",
+    "pt": "o os um uma e com para de do da em no na musica faixa tema uns muito que ao quero bem mais andamento sem "
+    "mas ritmo",
 }
 _MARKED = {language: frozenset(words.split(" ")) for language, words in _MARKS.items()}
 _TOKEN = re.compile(r"[^\W_]+|[,;:.!?\n()\[\]{}/&+|•–—]")
@@ -222,7 +225,7 @@ def _stem(word: str, language: LanguageCode) -> tuple[str, Mapping[LanguageCode,
 def _languages(found: Sequence[_Found]) -> tuple[LanguageCode, ...]:
     scores = {language: _score(found, language) for language in VOCABULARIES}
     most = max(scores.values())
-    return tuple(language for language, score in scores.items() if score == most)
+    return tuple(language for language in VOCABULARIES if scores[language] == most)
 
 
 def _score(found: Sequence[_Found], language: LanguageCode) -> float:

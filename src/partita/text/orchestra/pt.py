@@ -82,7 +82,7 @@ PORTUGUESE = Vocabulary(
         "woodwinds": "madeiras | sopros de madeira | instrumentos de sopro, naipe de madeiras",
         "bells": "sinos | sininhos | sino",
         "mallets": "percussão de lâminas | lâminas | percussões de lâminas",
-        "drum part": "| | bumbo, chimbal, tom, caixa da bateria, prato da bateria, hi hat",
+        "drum part": "| | bumbo, chimbal, caixa da bateria, prato da bateria, hi hat",
     },
     roles={
         "drums": "bateria, percussão, tambor, batida, beat, percussões",
@@ -92,7 +92,7 @@ PORTUGUESE = Vocabulary(
         "arp": "arpejo, arpejador, arpejado, arpejada, dedilhado",
         "lead": "melodia, melodia principal, lead, voz principal, linha melódica, solista, tema principal, "
         "instrumento principal, parte solista",
-        "backing": "acompanhamento, ao fundo, de fundo, no fundo, de acompanhamento, em segundo plano",
+        "backing": "acompanhamento, ao fundo, de fundo, no fundo, de acompanhamento, em segundo plano, fundo",
         "rhythm section": "seção rítmica, secção rítmica, base rítmica, cozinha rítmica",
     },
     words={
@@ -102,7 +102,8 @@ PORTUGUESE = Vocabulary(
         "do, sem nenhum, sem nenhuma, sem qualquer, ao invés de",
         "free": "ausente, fora",
         "and": "e, mais, além de, junto com, assim como, bem como, acompanhado de, acompanhada de",
-        "or": "nem, ou, e sem, e nada de",
+        "neither": "nem, nem mesmo",
+        "or": "nem, ou",
         "but": "mas, com, porém, onde, em que, não sem, adicione, acrescente",
         "only": "só, somente, apenas, unicamente, exclusivamente, nada além de, nada mais que, nada exceto, nenhum "
         "instrumento exceto, nenhum instrumento além de, nenhum instrumento a não ser, nada a não ser",
@@ -116,13 +117,14 @@ PORTUGUESE = Vocabulary(
         "of": "de, do, da, no, na, ao, à, dos, das, tocada por, tocado por, tocados por, conduzida por, a cargo de, "
         "toca, faz, conduz, leva, canta, que toca, que faz, como, fazendo, tocando, em, por, para, pelo, pela, que "
         "leva, que conduz, interpretada por, tocadas por, a, o, os, as, levando, fica com, fica por conta de, é do, é "
-        "da, são do, são da, fica a cargo do, fica a cargo da, puxa, assume",
+        "da, são do, são da, fica a cargo do, fica a cargo da, puxa, assume, é tocada por, é conduzida por, está a "
+        "cargo de, ficam com",
         "vague": "instrumental, pouco, toque, bastante, pitada, pouquinho, como",
         "skip": "drum and bass, synth pop, synthpop, balada ao piano, balada de piano, beats, tom baixo, volume "
-        "baixo, mais baixo, para baixo, em baixo, embaixo, baixo astral, sem voz, sem vozes, sem vocais, sem canto, "
-        "sem pressa, sem fim, sem parar, não muito, não tão, verso e refrão, estrofe e refrão, solo de, sem letra, "
-        "batidas, batidas lofi, batidas por minuto, altos e baixos, fora de série, o mais baixo, de acordo, não mais "
-        "de, não mais que, não menos de, por baixo",
+        "baixo, mais baixo, em baixo, embaixo, baixo astral, sem voz, sem vozes, sem vocais, sem canto, sem pressa, "
+        "sem fim, sem parar, não muito, não tão, verso e refrão, estrofe e refrão, solo de, sem letra, batidas, "
+        "batidas lofi, batidas por minuto, altos e baixos, fora de série, o mais baixo, de acordo, não mais de, não "
+        "mais que, não menos de, por baixo",
     },
     strangers={
         "bagpipes": "gaita de foles",

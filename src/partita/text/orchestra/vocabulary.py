@@ -132,6 +132,8 @@ def plural_portuguese(word: str) -> tuple[str, ...]:
 
 def plural_italian(word: str) -> tuple[str, ...]:
     """`violino`, `violini`; `chitarra`, `chitarre`."""
+    if word.endswith("io"):
+        return (word[:-1],)
     endings = {"o": ("i",), "a": ("e", "he"), "e": ("i",)}
     return tuple(word[:-1] + ending for ending in endings.get(word[-1:], ()))
 
