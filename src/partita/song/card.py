@@ -13,6 +13,8 @@ from partita.song.values import Value
 
 Family = Literal["built-in", "acestep-1.5", "acestep-v1"]
 SolverName = Literal["euler", "heun", "dpmpp-2m", "sde"]
+AskedSolverName = Literal[SolverName, "pingpong"]
+"""Ping-pong is what ACE-Step v1 calls the stochastic solver."""
 GuidanceName = Literal["apg", "cfg", "cfg-star", "adg", "adg-w-norm", "adg-wo-clip"]
 ErgPart = Literal["tags", "lyrics", "diffusion"]
 

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from partita.audio.formats import BIT_DEPTHS, BITRATES_KBPS, NEEDS_AV
 from partita.errors import RequestError
 from partita.score.keys import tidy_key
-from partita.song.card import ErgPart, GuidanceName, SolverName
+from partita.song.card import AskedSolverName, ErgPart, GuidanceName
 from partita.song.plan import Plan
 from partita.song.planning import PlannerOptions
 from partita.song.source import AudioRef
@@ -39,7 +39,7 @@ class Sampling(Asked):
         default=False,
         description="Use own timesteps as they are where the published sampler would snap them to its table.",
     )
-    solver: SolverName | None = Field(
+    solver: AskedSolverName | None = Field(
         default=None,
         description="euler, heun, dpmpp-2m (no chance), or sde, also pingpong (fresh noise each step).",
     )
@@ -76,11 +76,6 @@ class Sampling(Asked):
     oss_steps: tuple[int, ...] | None = Field(
         default=None, description="v1: which steps of a longer schedule to take, such as 16,29,52,96; replaces steps."
     )
-
-    @field_validator("solver", mode="before")
-    @classmethod
-    def _solver_by_its_other_name(cls, value: Any) -> Any:
-        return "sde" if value == "pingpong" else value
 
     @field_validator("timesteps")
     @classmethod

@@ -132,7 +132,8 @@ def _check_timesteps(asked: Sampling, card: ModelCard) -> None:
 
 
 def _solver(request: SongRequest, card: ModelCard) -> SolverName:
-    asked, defaults, task = request.sampling.solver, card.sampling, request.task
+    given, defaults, task = request.sampling.solver, card.sampling, request.task
+    asked: SolverName | None = "sde" if given == "pingpong" else given
     solver = asked or defaults.solver
     if solver not in defaults.solvers:
         raise _not_among("solver", "sampling.solver", solver, defaults.solvers, card.id)
