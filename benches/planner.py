@@ -1,11 +1,13 @@
 """How fast the planner writes audio codes here, beside the memory's speed and transformers' `generate`.
 
-    python benches/planner.py FOLDER [--formats full int8 int4] [--codes 48] [--prompt 400] [--rounds 5] [--threads 2]
+    python benches/planner.py FOLDER [--formats full int8 int4] [--steps native torch] [--codes 48] [--prompt 400]
+        [--rounds 5] [--threads 2] [--no-transformers]
 
-FOLDER holds a planner as published. One song with guidance: two rows of a pass, prompts of `--prompt` tokens and a
-quarter of that. Every round times the sum over a 2 GiB buffer, then each contestant, so that a slow minute of the
-machine hits all alike; figures are medians over rounds of ratios within a round. `memory` is the share of the buffer's
-speed at which a contestant reads what a token needs: weights of the layers, the cut head, keys and values.
+FOLDER holds a planner as published. A step is `native`, built for this processor as by default, or by `torch`, as where
+there is no compiler. One song with guidance: two rows of a pass, prompts of `--prompt` tokens and a quarter of that.
+Every round times the sum over a 2 GiB buffer, then each contestant, so that a slow minute of the machine hits all
+alike; figures are medians over rounds of ratios within a round. `memory` is the share of the buffer's speed at which a
+contestant reads what a token needs: weights of the layers, the cut head, keys and values.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from partita.planner.lm.decode import Continuation, Written, decode
 from partita.planner.lm.sampling import Sampling
 from partita.planner.lm.vocabulary import PlannerVocabulary
 from partita.runtime import cpu_name
+from partita.settings import Settings
 from partita.song.card import PlannerCard
-from partita.weights.acestep15 import read_json
 from partita.weights.catalog import configuration, planners
+from partita.weights.configs import read_json
 from partita.weights.locate_planner import LocatedPlanner
 from partita.weights.planner import PlannerLoader, WeightFormat
 
@@ -81,7 +84,12 @@ def main() -> None:
     began = time.perf_counter()
     vocabulary = PlannerVocabulary.load(options.folder)
     print(f"vocabulary of {vocabulary.size} tokens: {time.perf_counter() - began:.2f} s")
-    contestants = [ours(options, card, vocabulary, form) for form in options.formats]
+    contestants = [
+        one
+        for form in options.formats
+        for step in options.steps
+        if (one := ours(options, card, vocabulary, form, step))
+    ]
     if options.transformers:
         contestants.append(transformers_generate(options))
     race(contestants, options)
@@ -91,6 +99,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--formats", nargs="+", choices=["full", "int8", "int4"], default=["full", "int8", "int4"])
+    parser.add_argument("--steps", nargs="+", choices=["native", "torch"], default=["native", "torch"])
     parser.add_argument("--number-format", default="bfloat16")
     parser.add_argument("--codes", type=int, default=48)
     parser.add_argument("--prompt", type=int, default=400)
@@ -114,11 +123,18 @@ def prompts(options: argparse.Namespace) -> tuple[list[int], list[int]]:
 
 
 def ours(
-    options: argparse.Namespace, card: PlannerCard, vocabulary: PlannerVocabulary, form: WeightFormat
-) -> Contestant:
+    options: argparse.Namespace, card: PlannerCard, vocabulary: PlannerVocabulary, form: WeightFormat, step: str
+) -> Contestant | None:
+    name = f"{form}, {step}"
     weights = next(options.folder.glob("model.safetensors*"))
     began = time.perf_counter()
-    loader = PlannerLoader(LocatedPlanner(card, weights), "cpu", options.number_format, form)
+    folder = Settings().cache / "native" if step == "native" else None
+    loader = PlannerLoader(LocatedPlanner(card, weights), "cpu", options.number_format, form, folder)
+    if step == "native":
+        print(f"{name}: {loader.native.reason} ({time.perf_counter() - began:.2f} s)")
+        if loader.native.function is None:
+            return None
+    began = time.perf_counter()
     decoder: Qwen3Decoder = loader.load("network")
     loaded = time.perf_counter()
     # A range where the end lies just before the codes, so that nothing is copied: 24 columns too many.
@@ -135,10 +151,10 @@ def ours(
     ready = time.perf_counter()
     next(decode(decoder, head, work))
     print(
-        f"{form}: network {loaded - began:.2f} s, head {ready - loaded:.2f} s, "
+        f"{name}: network {loaded - began:.2f} s, head {ready - loaded:.2f} s, "
         f"prompt of {options.prompt} + {len(unconditional)} tokens {time.perf_counter() - ready:.2f} s"
     )
-    return Contestant(f"partita {form}", lambda: seconds_of(decoder, head, work), token_bytes(decoder, head, work))
+    return Contestant(name, lambda: seconds_of(decoder, head, work), token_bytes(decoder, head, work))
 
 
 def seconds_of(decoder: Qwen3Decoder, head: Head, work: Continuation) -> float:
@@ -207,7 +223,7 @@ def race(contestants: list[Contestant], options: argparse.Namespace) -> None:
     print(f"memory: {statistics.median(read) / 1e9:.1f} GB/s ({min(read) / 1e9:.1f} to {max(read) / 1e9:.1f})")
     theirs = rates.get("transformers")
     for one in contestants:
-        line = f"{one.name:<14}{statistics.median(rates[one.name]):6.1f} codes/s (best {max(rates[one.name]):.1f})"
+        line = f"{one.name:<13}{statistics.median(rates[one.name]):6.1f} codes/s (best {max(rates[one.name]):.1f})"
         if one.token_bytes:
             share = shares[one.name]
             line += f", {one.token_bytes / 1e6:.0f} MB a code"

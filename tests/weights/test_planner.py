@@ -11,10 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
+from torch import nn
 
 from partita.cli.download import command as download
 from partita.cli.models import command as models
 from partita.errors import ModelError, RequestError
+from partita.models.native_step import Build
 from partita.models.quantised import FixedPointLinear, Int4Linear, Int8Linear
 from partita.models.qwen3 import Qwen3, Qwen3Config
 from partita.models.qwen3_decoder import prefill
@@ -106,6 +108,34 @@ def test_the_head_is_never_below_eight_bits(tmp_path: Path, weight_format: str, 
     )
     assert isinstance(network.head(range(10, 60), found.head_form).linear, head)
     assert weight_format in found.identity
+
+
+@pytest.mark.usefixtures("published_sizes")
+@pytest.mark.parametrize(("weight_format", "kind"), [("full", nn.Linear), ("int8", Int8Linear)])
+def test_a_step_that_is_built_for_the_processor_gets_weights_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weight_format: str, kind: type[nn.Module]
+) -> None:
+    def step() -> None: ...
+
+    folders: list[Path] = []
+    monkeypatch.setattr(module, "build", lambda folder: (folders.append(folder), Build(step, "built"))[1])
+    found = loader(write(tmp_path / "any"), weight_format=weight_format, native=tmp_path / "native")
+    network = found.load("network")
+    assert network.native is step
+    assert isinstance(network.layers[0].qkv, kind)
+    assert isinstance(network.head(range(10, 60), found.head_form).linear, kind)
+    assert folders == [tmp_path / "native"]
+
+
+@pytest.mark.usefixtures("published_sizes")
+@pytest.mark.parametrize("settings", [{}, {"weight_format": "int4", "native": Path("anywhere")}])
+def test_no_step_is_built_where_none_is_wanted_or_none_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(module, "build", lambda folder: pytest.fail("it was built"))
+    found = loader(write(tmp_path / "any"), **settings)
+    assert found.load("network").native is None
+    assert found.native.reason
 
 
 @pytest.mark.usefixtures("published_sizes")

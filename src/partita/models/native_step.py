@@ -66,13 +66,17 @@ class Build:
 
 
 def build(folder: Path) -> Build:
-    """The step for this processor, kept in `folder` for the next time; it takes two seconds to build."""
+    """The step for this processor, kept in `folder` for the next time; it takes two seconds to build.
+
+    The environment's CXX names the compiler, which must be GCC or take its flags and its OpenMP.
+    """
     system, here = platform.system(), capability()
     if system != "Linux" or not here.startswith("AVX512"):
         return Build(None, f"it needs Linux and AVX-512; this is {system} with {here}")
-    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
+    named = os.environ.get("CXX")
+    compiler = next(filter(None, map(shutil.which, [named] if named else ["g++", "c++"])), None)
     if compiler is None:
-        return Build(None, "there is no C++ compiler (c++ or g++) on this machine")
+        return Build(None, f"there is no C++ compiler ({named or 'g++'}) on this machine")
     key = hashlib.sha256("\0".join((SOURCE.read_text("utf-8"), compiler, *FLAGS, _processor())).encode()).hexdigest()
     path = folder / f"decode_step-{key[:16]}.so"
     try:

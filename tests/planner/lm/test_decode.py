@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from partita.errors import RequestError
+from partita.models.native_step import build
+from partita.models.quantised import Int8Linear
 from partita.models.qwen3_decoder import Qwen3Decoder
 from partita.planner.lm.decode import TOKENS_AT_ONCE, Continuation, Notice, Progress, Written, decode, score
 from partita.planner.lm.sampling import Sampling
@@ -285,3 +287,44 @@ def test_a_compiled_step_writes_the_same(decoder: Qwen3Decoder, monkeypatch: pyt
     assert not [event for event in events if isinstance(event, Notice)]
     assert isinstance(events[0], Progress)
     assert events[-1].tokens == written(decoder).tokens
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Decoder:
+    made = build(tmp_path_factory.mktemp("native"))
+    if made.function is None:
+        pytest.skip(f"no native step: {made.reason}")
+    decoder = pair(torch.bfloat16, form=Int8Linear)[1]
+    decoder.native = made.function
+    return decoder
+
+
+def test_a_step_built_for_the_processor_writes_what_torch_writes(native: Qwen3Decoder, monkeypatch: pytest.MonkeyPatch):
+    exact = pair()[1]
+    plain = written(exact).tokens
+    exact.native = native.native
+    monkeypatch.setattr(Qwen3Decoder, "forward", first_passes(Qwen3Decoder.forward, passes=1))
+    assert written(exact).tokens == plain
+
+
+def first_passes(forward: Any, passes: int) -> Any:
+    """`forward` of a network so many times, and then never again."""
+
+    def counted(self: Qwen3Decoder, *arguments: Any) -> Tensor:
+        nonlocal passes
+        passes -= 1
+        assert passes >= 0
+        return forward(self, *arguments)
+
+    return counted
+
+
+def test_with_it_a_seed_writes_the_same_beside_any_number_of_others(native: Qwen3Decoder):
+    guided = {"unconditional": OTHER, "sampling": Sampling(temperature=1.0, top_p=0.95, guidance=2.0)}
+    together = written(native, seeds=[1, 2, 3, 4, 5], **guided).tokens
+    assert [written(native, seeds=[seed], **guided).tokens[0] for seed in (1, 2, 3, 4, 5)] == list(together)
+
+
+def test_it_has_a_switch(native: Qwen3Decoder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("partita.planner.lm.steps.NativeStep", lambda *_: pytest.fail("it was taken"))
+    assert written(native, speed=Speed(native=False)).tokens
