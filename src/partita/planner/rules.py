@@ -29,8 +29,17 @@ from partita.text.detection import language_of
 from partita.text.languages import UNKNOWN
 
 FRAMES_PER_S = SAMPLE_RATE_HZ / FRAME_SAMPLES
-_MINOR_WORDS = re.compile(r"\b(?:sad|dark|melanchol\w*|mournful|moody|tense|ominous|nostalgic|gloomy|minor)\b", re.I)
-_MAJOR_WORDS = re.compile(r"\b(?:happy|bright|cheerful|joyful|sunny|uplifting|playful|triumphant|major)\b", re.I)
+_MINOR_WORDS = re.compile(
+    r"\b(?:sad|dark|melanchol\w*|mournful|moody|tense|ominous|nostalgic|gloomy|minor|triste|traurig\w*|m[eé]lanc[oó]li\w*|"
+    r"mélancol\w*|malinconi\w*|oscur[oa]|sombre|sombrí[oa]|sombri[oa]|düster\w*|dunkel|cup[oa]|escur[oa]|nost[aá]lgic[oa]|"
+    r"nostalgique|nostalgisch\w*|menor|mineur|minore|moll)\b",
+    re.IGNORECASE,
+)
+_MAJOR_WORDS = re.compile(
+    r"\b(?:happy|bright|cheerful|joyful|sunny|uplifting|playful|triumphant|major|alegre|feli[zc]e?s?|joyeux|gai|heureux|"
+    r"fröhlich\w*|heiter\w*|sonnig\w*|soleado|ensoleillé|solare|ensolarado|mayor|majeur|maggiore|maior|dur)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
