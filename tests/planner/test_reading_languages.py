@@ -166,7 +166,7 @@ def test_the_language_that_is_sung(caption, language):
 
 @pytest.mark.parametrize(
     ("slow", "fast"),
-    [("lento", "rápido"), ("lent", "rapide"), ("langsam", "schnell"), ("lento", "veloce"), ("lento", "rápido")],
+    [("lento", "rápido"), ("lent", "rapide"), ("langsam", "schnell"), ("lento", "veloce"), ("devagar", "rápido")],
 )
 def test_words_for_tempo_say_what_english_ones_do(slow, fast):
     assert usual_tempo(f"un tema {slow}", "4/4") == usual_tempo("slow", "4/4")

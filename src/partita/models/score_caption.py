@@ -16,8 +16,8 @@ ROLE_COUNT = 6
 PROGRAM_COUNT = 16
 STYLE_COUNT = 21
 ENERGY_COUNT = 3
-PAIR_ROWS = 8192
-"""Rows of the table that pairs of tokens share, by hashing."""
+PAIR_ROWS = 32768
+"""Usual rows of the table that pairs of tokens share, by hashing."""
 
 _SIZES = (STYLE_COUNT, ENERGY_COUNT, ROLE_COUNT, ROLE_COUNT * PROGRAM_COUNT)
 
@@ -35,10 +35,10 @@ class Likelihoods:
 class CaptionReader(nn.Module):
     """Logits are sums of table rows: one a token, one a pair of tokens next, or next but one, to each other."""
 
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self, vocab_size: int, pair_rows: int = PAIR_ROWS) -> None:
         super().__init__()
-        self.vocab_size = vocab_size
-        self.table = nn.Embedding(vocab_size + PAIR_ROWS, sum(_SIZES))
+        self.vocab_size, self.pair_rows = vocab_size, pair_rows
+        self.table = nn.Embedding(vocab_size + pair_rows, sum(_SIZES))
         self.bias = nn.Parameter(torch.zeros(sum(_SIZES)))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Likelihoods:
@@ -46,7 +46,7 @@ class CaptionReader(nn.Module):
         logits = self.bias + (self.table(tokens) * mask[..., None]).sum(dim=1)
         for distance in (1, 2):
             first, second = tokens[:, :-distance], tokens[:, distance:]
-            rows = self.vocab_size + (first * 31 + second * 1009 + distance * 7919) % PAIR_ROWS
+            rows = self.vocab_size + (first * 31 + second * 1009 + distance * 7919) % self.pair_rows
             logits = logits + (self.table(rows) * mask[:, distance:, None]).sum(dim=1)
         style, energy, presence, programs = logits.split(_SIZES, dim=-1)
         return Likelihoods(style, energy, presence, programs.unflatten(-1, (ROLE_COUNT, PROGRAM_COUNT)))

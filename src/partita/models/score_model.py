@@ -16,20 +16,23 @@ from torch import Tensor, nn
 
 from partita.models.acestep15.config import AceStepConfig
 from partita.models.acestep15.dit import CrossCache, DiT
-from partita.models.score_caption import ENERGY_COUNT, PROGRAM_COUNT, ROLE_COUNT, STYLE_COUNT, CaptionReader
+from partita.models.score_caption import ENERGY_COUNT, PAIR_ROWS, PROGRAM_COUNT, ROLE_COUNT, STYLE_COUNT, CaptionReader
 
 LATENT_CHANNELS = 64
+_PAIR_ROWS_UNSAID = 8192  # of models whose settings do not say
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreModelConfig:
     """Sizes of the built-in model; the rest of the transformer's settings are ACE-Step 1.5's.
 
-    `max_tokens` is the longest text that is read; `vocab_size` the most tokens that the tokenizer may have.
+    `max_tokens` is the longest text that is read; `vocab_size` the most tokens that the tokenizer may have;
+    `pair_rows` how many rows pairs of tokens share in the reader.
     """
 
-    vocab_size: int = 2048
+    vocab_size: int = 4096
     max_tokens: int = 128
+    pair_rows: int = PAIR_ROWS
     condition_size: int = 256
     hidden_size: int = 256
     intermediate_size: int = 768
@@ -62,7 +65,7 @@ class ScoreModelConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ScoreModelConfig:
         """The inverse of `to_json`."""
-        return cls(**values)
+        return cls(**{"pair_rows": _PAIR_ROWS_UNSAID, **values})
 
 
 class CastEmbedding(nn.Module):
@@ -87,7 +90,7 @@ class ScoreModel(nn.Module):
     def __init__(self, config: ScoreModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.reader = CaptionReader(config.vocab_size)
+        self.reader = CaptionReader(config.vocab_size, config.pair_rows)
         self.cast = CastEmbedding(config.condition_size)
         self.dit = DiT(config.dit())
         self.null_condition = nn.Parameter(torch.zeros(1, 1, config.condition_size))

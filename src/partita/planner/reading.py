@@ -182,7 +182,8 @@ _PARTS = (
 _OTHERS_BEFORE = re.compile(
     r"(?:\b(?:after|before|at|every|each|within|until|till|since|first|last|next|per|in|by|from|past|the|over|wait|"
     r"después de|tras|antes de|cada|últimos|primeros|al cabo de|hasta|a los|en los|après|avant|au bout de|chaque|"
-    r"toutes les|premières|dernières|nach|vor|alle|jede|ersten|letzten|bis|dopo|prima di|ogni|ultimi|primi|entro|fino a|depois de|"
+    r"toutes les|"
+    r"premières|dernières|nach|vor|alle|jede|ersten|letzten|bis|dopo|prima di|ogni|ultimi|primi|entro|fino a|depois de|"
     r"após|a cada|últimos|primeiros|até|aos)|"
     rf"\b(?:{_PARTS}) (?:of|for|lasting|de|di|von|d['’]))\s+(?:about |around |the |las |les |los |unos )?$",
     re.IGNORECASE,
