@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from partita.errors import ModelError
-from partita.models.acestepv1.streaming import Local, Stream, Whole, chain, run_whole
+from partita.models.acestepv1.streaming import Local, Paced, Stream, Whole, chain, run_whole
 
 KERNEL = torch.linspace(-1, 1, 7, dtype=torch.float64)
 
@@ -48,18 +48,38 @@ def test_stretches_of_any_length_give_what_the_whole_gives(
         at = end
 
 
+class Recording(Whole):
+    """Rows that remember what they were asked for."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__(rows)
+        object.__setattr__(self, "asked", [])
+
+    asked: list[tuple[int, int]]
+
+    def take(self, first: int, end: int) -> Tensor:
+        self.asked.append((first, end))
+        return super().take(first, end)
+
+
 def test_no_row_is_asked_for_twice_and_none_before_it_is_needed() -> None:
-    asked: list[tuple[int, int]] = []
-
-    class Recording(Whole):
-        def take(self, first: int, end: int) -> Tensor:
-            asked.append((first, end))
-            return super().take(first, end)
-
-    rows = Stream(Recording(torch.randn(1, 100)), Local(lambda x: x, reach=3))
+    source = Recording(torch.randn(1, 100))
+    rows = Stream(source, Local(lambda x: x, reach=3))
     for start in range(20, 50, 10):
         rows.take(start, start + 10)
-    assert asked == [(17, 33), (33, 43), (43, 53)]
+    assert source.asked == [(17, 33), (33, 43), (43, 53)]
+
+
+def test_paced_rows_are_asked_for_between_their_edges_and_only_when_needed() -> None:
+    source = Recording(torch.arange(100.0)[None])
+    rows = Paced(source, [10, 30, 50, 57])
+    taken = [rows.take(*stretch) for stretch in ((12, 15), (15, 30))]
+    assert source.asked == [(10, 30)]
+    taken += [rows.take(*stretch) for stretch in ((30, 31), (31, 57))]
+    assert source.asked == [(10, 30), (30, 50), (50, 57)]
+    assert torch.equal(torch.cat(taken, dim=1), source.rows[:, 12:57])
+    with pytest.raises(ModelError, match="beyond"):
+        rows.take(57, 58)
 
 
 def test_a_whole_is_run_in_stretches() -> None:

@@ -18,7 +18,7 @@ from partita.errors import AudioError, ModelError
 from partita.models.acestepv1.dcae import Dcae
 from partita.models.acestepv1.dcae_folded import FoldedDcae, from_rows
 from partita.models.acestepv1.resample import SincResampler
-from partita.models.acestepv1.streaming import Local, Rows, Whole, chain, run_whole
+from partita.models.acestepv1.streaming import Local, Paced, Rows, Stream, Whole, chain, run_whole
 from partita.models.acestepv1.vocoder import Vocoder
 from partita.models.acestepv1.vocoder_folded import FoldedVocoder
 
@@ -28,9 +28,10 @@ FRAME_SAMPLES = 4096  # samples at 44.1 kHz to one latent frame
 
 CHANNELS = 2
 
-# 12 s: on a CPU with bfloat16 products some 10 s of work between two looks for a cancel; what neighbours compute twice
-# is 3 % of it.
-PIECE_FRAMES = 128
+# Latent frames to a piece: 3 s on a CPU, which computes them in about as long, and where longer ones take more memory
+# and no less time; an accelerator wants few large launches instead.
+CPU_PIECE_FRAMES = 32
+DEVICE_PIECE_FRAMES = 256
 RESAMPLE_STRETCH = 1 << 20
 
 LATENT_SCALE = 0.1786
@@ -80,7 +81,7 @@ class MusicCodec:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
-        piece_frames: int = PIECE_FRAMES,
+        piece_frames: int | None = None,
     ) -> None:
         """Fold both networks, which may be discarded afterwards. Pass them in the format they are stored in: folding
         computes in float32 and rounds once.
@@ -91,7 +92,7 @@ class MusicCodec:
             dtype: format of the convolutions; by default that of the weights. What touches latents, mels and audio
                 directly stays in float32 in any case.
             device: where to run; by default where the weights are.
-            piece_frames: latent frames to a piece.
+            piece_frames: latent frames to a piece; the default suits the kind of device.
 
         Raises:
             ModelError: networks that do not belong together.
@@ -101,7 +102,7 @@ class MusicCodec:
         self.device = self.dcae.form.device
         self._edge = self.dcae.form.edge
         self._mel = copy.deepcopy(vocoder.mel_transform).to(self.device)
-        self._piece_frames = piece_frames
+        self._piece_frames = piece_frames or (CPU_PIECE_FRAMES if self.device.type == "cpu" else DEVICE_PIECE_FRAMES)
         bands, factor = vocoder.config.input_channels, dcae.config.factor
         if dcae.config.in_channels != CHANNELS or factor * vocoder.config.hop_length != FRAME_SAMPLES or bands % factor:
             raise ModelError(
@@ -167,14 +168,21 @@ class MusicCodec:
         """
         end_frame = latents.shape[-1] if end_frame is None else end_frame
         self.check_latents(latents, first_frame, end_frame)
+        resample = resampling(SincResampler(CODEC_RATE_HZ, sample_rate_hz))
+        first, last = first_sample(first_frame, sample_rate_hz), first_sample(end_frame, sample_rate_hz)
+        edges = self._edges(resample.window(first, last, latents.shape[-1] * FRAME_SAMPLES))
         with torch.no_grad():
-            rows = self._decoder_rows(latents, sample_rate_hz)
-        for start in range(first_frame, end_frame, self._piece_frames):
-            end = min(start + self._piece_frames, end_frame)
+            rows = Stream(Paced(self._decoder_rows(latents), edges), resample)
+        for edge in edges[1:]:
+            # What the stretches so far suffice for, without looking into the next one.
+            end = last if edge == edges[-1] else (edge - resample.reach) // resample.down * resample.up
+            if end <= first:
+                continue
             with torch.no_grad():
-                audio = rows.take(first_sample(start, sample_rate_hz), first_sample(end, sample_rate_hz)).T
+                audio = rows.take(first, end).T
             _require_finite(audio, "decoded audio")
             yield audio
+            first = end
 
     def decode(self, latents: Tensor, sample_rate_hz: int = SONG_RATE_HZ) -> Tensor:
         """Audio `[N, 2]` of all of `latents` `[8, 16, T]`; see `decode_chunks`."""
@@ -212,13 +220,17 @@ class MusicCodec:
         """Normalised mels `[1, L, 128, 2]` of samples `[2, n]` at 44.1 kHz."""
         return normalise(self._mel(sound)).permute(2, 1, 0)[None]
 
-    def _decoder_rows(self, latents: Tensor, sample_rate_hz: int) -> Rows:
-        """Samples `[2, n]` of all of `latents`, computed as far as they are asked for."""
+    def _decoder_rows(self, latents: Tensor) -> Rows:
+        """Samples `[2, 4096 T]` at 44.1 kHz of all of `latents`, computed as far as they are asked for."""
         start = self.dcae.begin_decode(self.dcae.to_rows(unscale(latents.to(self.device, self._edge))[None]))
         channels_apart = Local(lambda mel: denormalise(mel)[0].permute(2, 0, 1), reach=0)
-        resample = resampling(SincResampler(CODEC_RATE_HZ, sample_rate_hz))
         mels = [*self.dcae.decoder_stages(self.latent_shape[1]), channels_apart]
-        return chain(Whole(start), [*mels, *self.vocoder.stages(), resample])
+        return chain(Whole(start), [*mels, *self.vocoder.stages()])
+
+    def _edges(self, window: tuple[int, int]) -> list[int]:
+        """Whole frames around `window`, cut into pieces; in samples at 44.1 kHz."""
+        low, high = window[0] // FRAME_SAMPLES, -(-window[1] // FRAME_SAMPLES)
+        return [frame * FRAME_SAMPLES for frame in (*range(low, high, self._piece_frames), high)]
 
 
 def resampling(resampler: SincResampler) -> Local:

@@ -8,7 +8,7 @@ ends; at the true ends the padding is the network's own. Knows no network. Tenso
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -65,6 +65,30 @@ class Whole:
 
     def take(self, first: int, end: int) -> Tensor:
         return self.rows[:, first:end]
+
+
+class Paced:
+    """Rows of `before`, which is asked for the stretches between `edges` only, each when its first row is needed.
+
+    A convolution library keeps code for every length that it meets, megabytes in all for each: stretches of one
+    length keep that small. Nothing before the first of `edges` or after the last can be had.
+    """
+
+    def __init__(self, before: Rows, edges: Sequence[int]) -> None:
+        self.length = before.length
+        self._before, self._edges = before, list(pairwise(edges))
+        self._held: Tensor | None = None
+        self._first = edges[0]
+
+    def take(self, first: int, end: int) -> Tensor:
+        held, at = self._held, self._first
+        while held is None or at + held.shape[1] < end:
+            if not self._edges:
+                raise ModelError(f"Rows {first} to {end} were asked for beyond the last edge of their stretches.")
+            part = self._before.take(*self._edges.pop(0))
+            held = part if held is None else torch.cat([held, part], dim=1)
+        self._held, self._first = held[:, end - at :], end
+        return held[:, first - at : end - at]
 
 
 class Stream:
