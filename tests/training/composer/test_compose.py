@@ -14,6 +14,7 @@ from partita.score.keys import KEYS, parse_key
 from partita.score.types import ROLES
 from partita.training.composer import PieceSpec, SectionPlan, compose, sample_spec
 from partita.training.composer.genres import GENRES
+from partita.training.composer.spec import tail_s
 from partita.training.composer.theory import METRES
 from tests.training.composer.limits import faults, in_scale_share
 
@@ -35,7 +36,8 @@ def test_a_piece_fills_the_duration_asked_for(seed: int, duration_s: float) -> N
     assert faults(score) == []
     assert score.duration_s == duration_s
     assert min(note.start_s for note in notes) < score.grid.beat_s
-    assert 0.25 < duration_s - max(note.start_s + note.duration_s for note in notes) < 0.45
+    tail = duration_s - max(note.start_s + note.duration_s for note in notes)
+    assert tail_s(duration_s) - 1e-3 <= tail < tail_s(duration_s) + score.grid.beat_s
 
 
 @given(SEEDS)
@@ -117,7 +119,7 @@ def test_every_genre_plays_in_every_metre_and_tempo(genre: str, signature: str, 
 
 
 def test_a_chorus_that_returns_is_the_same_chorus() -> None:
-    """The tune of a repeated section repeats: the rhythm of its first three bars."""
+    """The tune of a repeated section repeats: the rhythm of its first two bars. What follows may be varied."""
     programs = (("bass", 33), ("chords", 0), ("lead", 73))
     sections = tuple(SectionPlan(kind, 4) for kind in ("chorus", "verse", "chorus"))
     spec = PieceSpec("pop", 120.0, "4/4", "C major", ("calm",), "medium", programs, sections, 27.5)
@@ -129,11 +131,11 @@ def test_a_chorus_that_returns_is_the_same_chorus() -> None:
 
         def line(start_s: float, notes=lead.notes) -> list[float]:
             return [
-                round((note.start_s - start_s) * 8) for note in notes if start_s - 0.05 <= note.start_s < start_s + 5.9
+                round((note.start_s - start_s) * 8) for note in notes if start_s - 0.05 <= note.start_s < start_s + 3.9
             ]
 
         same += line(0.0) == line(16.0)
-    assert same >= 16
+    assert same >= 19
 
 
 def test_sections_differ_in_how_full_they_are() -> None:

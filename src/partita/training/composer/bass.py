@@ -5,35 +5,37 @@ Patterns come from `patterns`. Knows nothing of other parts.
 
 from __future__ import annotations
 
-from partita.training.composer.context import FULL_SECTIONS, SECTION_LEVEL, Context, Event, bars_of, span_at
+from partita.training.composer.context import FULL_SECTIONS, Context, Event, bars_of, span_at
 from partita.training.composer.harmony import SectionFrame, Span
 from partita.training.composer.patterns import BASS, hits
 from partita.training.composer.theory import Chord, nearest_pitch
 
 _LOWEST = 28
 _HIGHEST = 55
+_LEADING = 0.4
+"""How often a long note gives way to a step into the next root."""
 
 
 def play_bass(context: Context) -> list[Event]:
     """The bass part, ending on the final root."""
-    rng, genre, metre = context.rng, context.genre, context.metre
+    rng, genre, metre, signature = context.rng, context.genre, context.metre, context.spec.time_signature
     style = rng.choice(genre.bass)
-    other = style if rng.random() < 0.6 else rng.choice(genre.bass)
+    other = style if rng.random() < 0.5 else rng.choice(genre.bass)
     if "walk" not in (style, other):  # the fuller line is for fuller sections
-        style, other = sorted((style, other), key=lambda name: len(hits(BASS[name][context.spec.time_signature][0])))
+        style, other = sorted((style, other), key=lambda name: len(hits(BASS[name][signature][0])))
     events: list[Event] = []
     for section in context.playing():
-        full = section.kind in FULL_SECTIONS
-        options = BASS[other if full else style][context.spec.time_signature]
-        quiet = section.kind in ("intro", "bridge", "outro") and rng.random() < 0.4
-        pattern = BASS["long"][context.spec.time_signature][0] if quiet else rng.choice(options)
-        turn = rng.choice(options)
-        level = SECTION_LEVEL[section.kind]
+        options = BASS[other if section.kind in FULL_SECTIONS else style][signature]
+        if section.kind in ("intro", "bridge", "outro") and rng.random() < 0.4:
+            options = BASS["long"][signature]
+        if context.is_steady(section) and options != BASS["walk"][signature]:
+            options = BASS["roots4"][signature]
+        pattern, turn = rng.choice(options), rng.choice(options)
         if pattern == "walk":
-            events += _walk(context, section, level)
+            events += _walk(context, section)
             continue
         for number, bar in enumerate(bars_of(section, metre)):
-            events += _bar(section, context, turn if number % 4 == 3 and turn != "walk" else pattern, bar, level)
+            events += _bar(section, context, turn if number % 4 == 3 and turn != "walk" else pattern, bar)
     if context.plays_last():
         events.append(Event(context.harmony.end, metre.bar, (bass_root(context.harmony.final),), 0.9))
     return events
@@ -44,8 +46,9 @@ def bass_root(chord: Chord) -> int:
     return 31 + (chord.root - 31) % 12
 
 
-def _bar(section: SectionFrame, context: Context, pattern: str, bar: int, level: float) -> list[Event]:
+def _bar(section: SectionFrame, context: Context, pattern: str, bar: int) -> list[Event]:
     events = []
+    level = context.level(section, bar)
     for step, length, token in hits(pattern):
         if context.step_s < 0.09 and step % 2:
             continue
@@ -55,13 +58,24 @@ def _bar(section: SectionFrame, context: Context, pattern: str, bar: int, level:
         accent = 1.0 if step == 0 else 0.9
         stop = min(end, span.end)
         gate = 0.95 if length > 1 else 0.8
-        events.append(
-            Event(start, (stop - start) * gate, (_pitch(section, context, span, token, end),), level * accent)
-        )
+        pitch = _pitch(section, context, span, token, end)
+        events.append(Event(start, (stop - start) * gate, (pitch,), level * accent))
         if end - span.end >= 2 and span.end < section.end:
             after = span_at(section, span.end)
             events.append(Event(span.end, (end - span.end) * gate, (bass_root(after.chord),), level * accent))
-    return events
+    return _lead_on(section, context, events, bar + context.metre.bar)
+
+
+def _lead_on(section: SectionFrame, context: Context, events: list[Event], end: int) -> list[Event]:
+    """`events` of a bar, its last long note at times cut short by a step into another chord at `end`."""
+    if not events or context.step_s < 0.09 or context.rng.random() > _LEADING:
+        return events
+    last, target = events[-1], _next_root(section, context, end)
+    here = span_at(section, end - 1).chord
+    if end - last.start < 6 or target % 12 == here.root or last.length < 3:
+        return events
+    held = Event(last.start, min(last.length, (end - 2 - last.start) * 0.95), last.pitches, last.level)
+    return [*events[:-1], held, Event(end - 2, 1.8, (_approach(context, here, target),), last.level * 0.9)]
 
 
 def _pitch(section: SectionFrame, context: Context, span: Span, token: str, end: int) -> int:
@@ -96,7 +110,7 @@ def _approach(context: Context, chord: Chord, target: int) -> int:
     return nearest_pitch(tuple(tone for tone in chord.scale if tone != target % 12), target + side, 26, _HIGHEST)
 
 
-def _walk(context: Context, section: SectionFrame, level: float) -> list[Event]:
+def _walk(context: Context, section: SectionFrame) -> list[Event]:
     """A note a beat: the root, chord tones and steps between, then a step into the next root."""
     rng, beat = context.rng, context.metre.beat
     events: list[Event] = []
@@ -105,6 +119,7 @@ def _walk(context: Context, section: SectionFrame, level: float) -> list[Event]:
         count = max(1, (span.end - span.start) // beat)
         for number in range(count):
             start = span.start + number * beat
+            level = context.level(section, start)
             if number % context.metre.beats_per_bar == 0 and (number == 0 or rng.random() < 0.5):
                 roots = (span.chord.root,)
                 pitch = nearest_pitch(roots, pitch, _LOWEST, 45)

@@ -5,49 +5,57 @@ Patterns come from `patterns`, voicings from `harmony`. Knows nothing of melody 
 
 from __future__ import annotations
 
-from partita.training.composer.context import FULL_SECTIONS, SECTION_LEVEL, Context, Event, bars_of
+from partita.training.composer.context import FULL_SECTIONS, Context, Event, bars_of
 from partita.training.composer.harmony import SectionFrame, Span, voice
-from partita.training.composer.patterns import ACCENTS, ARPS, COMPING, hits
+from partita.training.composer.patterns import ACCENTS, ARPS, COMPING, STEADY, hits
 from partita.training.composer.theory import Chord
+
+_PHRASE = 4  # bars
+_LONGEST_PAD_BARS = 2
+_PLUCKED = (28, 45, 80, 81)
 
 
 def play_chords(context: Context) -> list[Event]:
     """Struck chords in the genre's manner, and the final chord."""
-    rng, genre, metre = context.rng, context.genre, context.metre
+    rng, genre, signature = context.rng, context.genre, context.spec.time_signature
     style, other = sorted(
         (rng.choice(genre.comping), rng.choice(genre.comping)),
-        key=lambda name: len(hits(COMPING[name][context.spec.time_signature][0])),
+        key=lambda name: len(hits(COMPING[name][signature][0])),
     )
+    keeping = rng.choice(STEADY)
     centre = 57.0 if context.spec.program("bass") is None else 60.0
     rootless = context.harmony.rootless
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
     for section in context.playing():
-        options = COMPING[other if section.kind in FULL_SECTIONS else style][context.spec.time_signature]
-        if section.kind in ("intro", "outro") and genre.name not in ("reggae", "waltz") and rng.random() < 0.4:
-            options = COMPING["hold"][context.spec.time_signature]
-        pattern, turn = rng.choice(options), rng.choice(options)
-        spread = rng.random() < 0.5
+        options = COMPING[other if section.kind in FULL_SECTIONS else style][signature]
+        if section.kind in ("intro", "outro") and genre.name not in ("reggae", "waltz") and rng.random() < 0.3:
+            options = COMPING["hold"][signature]
+        if context.is_steady(section):
+            options = COMPING[keeping][signature]
+        pattern, second, turn = rng.choice(options), rng.choice(options), rng.choice(options)
         voicings = voice(section.spans, previous, centre, rootless)
-        level = SECTION_LEVEL[section.kind]
-        for number, bar in enumerate(bars_of(section, metre)):
-            chosen = turn if spread and number % 2 else pattern
-            events += _strike(section, voicings, chosen, bar, level, context.step_s)
+        for number, bar in enumerate(bars_of(section, context.metre)):
+            place = number % _PHRASE
+            chosen = turn if place == _PHRASE - 1 else second if place % 2 else pattern
+            events += _strike(context, section, voicings, chosen, bar)
         previous = voicings[-1] if voicings else previous
     if context.plays_last():
         final = voice((Span(0, 1, context.harmony.final),), previous, centre, rootless)[0]
-        events.append(Event(context.harmony.end, metre.bar, final, 0.85))
+        events.append(Event(context.harmony.end, context.metre.bar, final, 0.85))
     return events
 
 
 def _strike(
-    section: SectionFrame, voicings: list[tuple[int, ...]], pattern: str, bar: int, level: float, step_s: float
+    context: Context, section: SectionFrame, voicings: list[tuple[int, ...]], pattern: str, bar: int
 ) -> list[Event]:
+    """A bar of `pattern`; a chord that is held over a change moves on to the next."""
     events = []
     index = max(0, sum(span.start <= bar for span in section.spans) - 1)
     spans = section.spans
+    level = context.level(section, bar)
     for step, length, mark in hits(pattern):
-        if step_s < 0.09 and step % 2:
+        if context.step_s < 0.09 and step % 2:
             continue
         start, end = bar + step, bar + step + length
         while spans[index].end <= start and index + 1 < len(spans):
@@ -62,16 +70,19 @@ def _strike(
 
 
 def play_pad(context: Context) -> list[Event]:
-    """Each chord held for as long as it lasts."""
+    """Each chord held for as long as it lasts, and begun again where that is long."""
     # Beside struck chords a pad lies under or over them, or the two are one sound.
     centre = context.rng.choice((55.0, 66.0) if context.spec.program("chords") is not None else (58.0, 62.0))
+    longest = _LONGEST_PAD_BARS * context.metre.bar
     previous: tuple[int, ...] | None = None
     events: list[Event] = []
     for section in context.playing():
         voicings = voice(section.spans, previous, centre, context.harmony.rootless)
-        level = SECTION_LEVEL[section.kind]
+        step = context.metre.beat if context.is_steady(section) else longest
         for span, pitches in zip(section.spans, voicings, strict=True):
-            events.append(Event(span.start, (span.end - span.start) * 0.985, pitches, level))
+            for start in range(span.start, span.end, step):
+                length = min(step, span.end - start) * 0.985
+                events.append(Event(start, length, pitches, context.level(section, start)))
         previous = voicings[-1] if voicings else previous
     if context.plays_last():
         final = voice((Span(0, 1, context.harmony.final),), previous, centre, context.harmony.rootless)[0]
@@ -80,29 +91,33 @@ def play_pad(context: Context) -> list[Event]:
 
 
 def play_arp(context: Context) -> list[Event]:
-    """Chord tones one by one in an unchanging figure, which starts again with every bar and every chord."""
+    """Chord tones one by one in a figure that starts again with every bar and every chord, and turns at phrase ends."""
     rng, genre, metre = context.rng, context.genre, context.metre
-    figure = ARPS[rng.choice(genre.arps)]
+    figures = ARPS[context.spec.time_signature]
+    figure, turn = figures[rng.choice(genre.arps)], figures[rng.choice(genre.arps)]
     rate = rng.choice(genre.arp_rates)
     while rate * context.step_s < 0.105:
         rate *= 2
     rate = min(rate, metre.beat)
     low = _arp_floor(context)
-    gate = 0.62 if context.spec.program("arp") in (28, 45, 80, 81) and rng.random() < 0.6 else 0.95
+    gate = 0.62 if context.spec.program("arp") in _PLUCKED and rng.random() < 0.6 else 0.95
     rests = 0.18 if genre.name in ("ambient", "lofi", "hip hop") else 0.0
     events: list[Event] = []
     for section in context.playing():
-        level = SECTION_LEVEL[section.kind]
+        steady = context.is_steady(section)
         for span in section.spans:
             ladder = _ladder(span.chord, low)
             for start in range(span.start, span.end, rate):
-                place = ((start - section.start) % metre.bar) // rate
-                if place and rests and rng.random() < rests:
+                bar, place = divmod(start - section.start, metre.bar)
+                on_beat = place % metre.beat == 0
+                if rests and not on_beat and rng.random() < rests:
                     continue
-                rung = 0 if start == span.start else figure[place % len(figure)]
-                accent = 1.0 if place == 0 else 0.9 if (start - section.start) % metre.beat == 0 else 0.8
+                chosen = turn if bar % _PHRASE == _PHRASE - 1 else figure
+                rung = 0 if start == span.start else chosen[place // rate % len(chosen)]
+                accent = 1.0 if place == 0 else (0.96 if steady else 0.9) if on_beat else 0.72 if steady else 0.8
                 length = min(rate, span.end - start) * gate
-                events.append(Event(start, length, (ladder[min(rung, len(ladder) - 1)],), level * accent))
+                pitch = ladder[min(rung, len(ladder) - 1)]
+                events.append(Event(start, length, (pitch,), context.level(section, start) * accent))
     if context.plays_last():
         events.append(Event(context.harmony.end, metre.bar, (_ladder(context.harmony.final, low)[0],), 0.8))
     return events

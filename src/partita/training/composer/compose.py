@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from partita.errors import RequestError
 from partita.score.types import Grid, Role, Score, Section
+from partita.training.composer.arrange import arrange
 from partita.training.composer.bass import play_bass
 from partita.training.composer.chordal import play_arp, play_chords, play_pad
 from partita.training.composer.context import Context, Event
 from partita.training.composer.drums import play_drums
 from partita.training.composer.genres import GENRES, Genre
-from partita.training.composer.harmony import Harmony, plan_harmony
+from partita.training.composer.harmony import plan_harmony
 from partita.training.composer.melody import play_lead
 from partita.training.composer.perform import Feel, Hand, perform
 from partita.training.composer.spec import PieceSpec, fit, last_release_s, sample_spec
@@ -40,8 +41,6 @@ _GROUP: dict[Role, str] = {
     "lead": "tune",
     "arp": "tune",
 }
-
-_HARMONIC: tuple[Role, ...] = ("chords", "pad", "arp")
 
 _STRENGTH = {"low": 0.84, "medium": 0.95, "high": 1.06}
 
@@ -71,14 +70,24 @@ def compose(seed: int, *, duration_s: float | None = None, spec: PieceSpec | Non
     genre, metre = GENRES[outline.genre], METRES[outline.time_signature]
     rng = random.Random(seed * 2)
     harmony = plan_harmony(rng, outline, genre, metre)
-    activity = arrange(rng, outline, harmony)
+    arrangement = arrange(rng, outline, genre, harmony)
     feel = _feel(rng, outline, genre, metre)
     parts: dict[Role, list[Event]] = {}
     for role in outline.roles:
         own = random.Random(rng.getrandbits(64))
-        parts[role] = _PARTS[role](
-            Context(role, own, outline, genre, metre, harmony, activity[role], metre.step_s(outline.bpm))
+        context = Context(
+            role,
+            own,
+            outline,
+            genre,
+            metre,
+            harmony,
+            arrangement.plays[role],
+            arrangement.steady[role],
+            arrangement.swells,
+            metre.step_s(outline.bpm),
         )
+        parts[role] = _PARTS[role](context)
     _start_at_once(parts, metre)
     # The score's latents keep one offset within a frame for each of these groups: they play as one.
     hands = {group: Hand(rng.getrandbits(64), feel.jitter_s) for group in ("drums", "ground", "tune")}
@@ -94,44 +103,6 @@ def compose(seed: int, *, duration_s: float | None = None, spec: PieceSpec | Non
         _sections(outline, metre),
     )
     return Piece(outline, score)
-
-
-def arrange(rng: random.Random, spec: PieceSpec, harmony: Harmony) -> dict[Role, tuple[bool, ...]]:
-    """Which roles play in which sections: few in an introduction, all in a chorus, somebody everywhere."""
-    roles = spec.roles
-    table: dict[Role, list[bool]] = {role: [] for role in roles}
-    remembered: dict[str, dict[Role, bool]] = {}
-    for section in harmony.sections:
-        if section.kind not in remembered:
-            remembered[section.kind] = _cast(rng, section.kind, roles, alone=len(harmony.sections) == 1)
-        for role in roles:
-            table[role].append(remembered[section.kind][role])
-    for role in roles:  # a role that is in the outline is heard
-        if table[role] and not any(table[role]):
-            table[role][-1] = True
-    return {role: tuple(flags) for role, flags in table.items()}
-
-
-_ABSENT: dict[str, dict[Role, float]] = {
-    "intro": {"drums": 0.6, "bass": 0.55, "chords": 0.15, "pad": 0.3, "arp": 0.35, "lead": 0.75},
-    "verse": {"drums": 0.02, "bass": 0.0, "chords": 0.05, "pad": 0.4, "arp": 0.3, "lead": 0.12},
-    "chorus": {"drums": 0.0, "bass": 0.0, "chords": 0.0, "pad": 0.05, "arp": 0.1, "lead": 0.02},
-    "bridge": {"drums": 0.45, "bass": 0.3, "chords": 0.1, "pad": 0.1, "arp": 0.25, "lead": 0.3},
-    "solo": {"drums": 0.0, "bass": 0.0, "chords": 0.05, "pad": 0.5, "arp": 0.5, "lead": 0.0},
-    "outro": {"drums": 0.45, "bass": 0.3, "chords": 0.05, "pad": 0.15, "arp": 0.3, "lead": 0.5},
-}
-"""How likely a role is silent in a section of a kind."""
-
-
-def _cast(rng: random.Random, kind: str, roles: tuple[Role, ...], alone: bool) -> dict[Role, bool]:
-    if alone:
-        return dict.fromkeys(roles, True)
-    absent = _ABSENT[kind]
-    cast: dict[Role, bool] = {role: rng.random() >= absent[role] for role in roles}
-    if not any(cast.get(role, False) for role in _HARMONIC):
-        present: list[Role] = [role for role in _HARMONIC if role in cast]
-        cast[present[0] if present else roles[0]] = True
-    return cast
 
 
 def _feel(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre) -> Feel:
@@ -150,18 +121,22 @@ def _feel(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre) -> Fe
         genre.swing_unit,
         genre.humanise_ms / 1000 / 2,
         _STRENGTH[spec.energy],
-        last_release_s(spec.duration_s),
+        last_release_s(spec.bpm, spec.time_signature, spec.duration_s),
     )
 
 
 def _start_at_once(parts: dict[Role, list[Event]], metre: Metre) -> None:
-    """Bring the first event of a part to the first beat where none is there: a piece starts when it starts."""
-    events = [(min(part), role) for role, part in parts.items() if part]
-    if not events or min(events)[0].start < metre.beat:
+    """Let a struck part begin on the first beat where none does: a piece starts when it starts, and a pad is slow."""
+    struck = {role: part for role, part in parts.items() if part and role not in ("pad", "drums")}
+    if any(min(part).start == 0 for part in struck.values()):
         return
-    part = next((part for role, part in parts.items() if part and role != "drums"), min(parts.values()))
+    role = next((role for role in ("arp", "chords", "bass", "lead") if role in struck), None)
+    part = struck[role] if role is not None else next(part for part in parts.values() if part)
     first = min(part)
-    part[part.index(first)] = Event(0, max(first.length, metre.beat), first.pitches, first.level)
+    if first.start < metre.bar:
+        part.append(Event(0, max(1, min(first.start, metre.beat)), first.pitches, first.level))
+    else:
+        part[part.index(first)] = Event(0, max(first.length, metre.beat), first.pitches, first.level)
 
 
 def _sections(spec: PieceSpec, metre: Metre) -> tuple[Section, ...]:

@@ -28,21 +28,22 @@ class Event(NamedTuple):
     level: float
 
 
-SECTION_LEVEL: dict[SectionKind, float] = {
-    "intro": 0.80,
-    "verse": 0.87,
-    "chorus": 1.0,
-    "bridge": 0.83,
-    "solo": 0.96,
-    "outro": 0.78,
-}
+FULL_SECTIONS: tuple[SectionKind, ...] = ("chorus", "solo")
+_RISE_BARS = 2
 
-FULL_SECTIONS = ("chorus", "solo")
+
+@dataclass(frozen=True, slots=True)
+class Swell:
+    """How loud a section is: `level` through most of it, going to `end` over its last two bars."""
+
+    level: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One part's view of the piece. `active[i]` says whether it plays in section `i`."""
+    """One part's view of the piece. By section: `active` says whether it plays, `steady` whether nobody else marks the
+    beat, so that it must, `swells` how loud the band is."""
 
     role: Role
     rng: random.Random
@@ -51,6 +52,8 @@ class Context:
     metre: Metre
     harmony: Harmony
     active: tuple[bool, ...]
+    steady: tuple[bool, ...]
+    swells: tuple[Swell, ...]
     step_s: float
 
     @property
@@ -62,8 +65,24 @@ class Context:
         return [section for section, on in zip(self.harmony.sections, self.active, strict=True) if on]
 
     def plays_last(self) -> bool:
-        """Whether the part joins the final chord."""
-        return not self.active or self.active[-1]
+        """Whether the part joins the final chord; a bass always does, for without it the chord may hang in the air."""
+        return not self.active or self.active[-1] or self.role == "bass"
+
+    def is_steady(self, section: SectionFrame) -> bool:
+        """Whether the beat of a section is this part's to keep."""
+        return self.steady[section.index]
+
+    def is_peak(self, section: SectionFrame) -> bool:
+        """Whether a section is a full one that has been heard before: the last chorus is fuller than the first."""
+        later = self.harmony.sections[section.index + 1 :]
+        return section.kind in FULL_SECTIONS and section.repeat > 0 and all(one.kind != section.kind for one in later)
+
+    def level(self, section: SectionFrame, step: float) -> float:
+        """How loud the band is at `step` of a section."""
+        swell = self.swells[section.index]
+        length = min(_RISE_BARS * self.metre.bar, section.end - section.start)
+        gone = (step - (section.end - length)) / length if length else 0.0
+        return swell.level + (swell.end - swell.level) * min(1.0, max(0.0, gone))
 
 
 def span_at(section: SectionFrame, step: float) -> Span:

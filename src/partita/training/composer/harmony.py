@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
-from partita.score.keys import Mode, parse_key
+from partita.measure.key import key_of_notes
+from partita.score.keys import Mode, key_name, parse_key
 from partita.score.types import SectionKind
 from partita.training.composer.genres import Genre
 from partita.training.composer.spec import PieceSpec
 from partita.training.composer.theory import Chord, Metre, build_chord, voice_chord
+
+_CLEAR = 0.12
+"""How sure the key of a progression must be, 0 to 1, for a verse or a chorus. Others contrast, in a bridge."""
+_QUICKEST_CHORD_S = 0.8
+_SLOWEST_CHORD_S = 4.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
     """Chords for every section. Sections of one kind share a progression; the last bar before the end is a dominant."""
     tonic, mode = parse_key(spec.key)
     size = rng.choice(genre.chord_sizes)
-    chooser = _Progressions(rng, genre, mode)
+    chooser = _Progressions(rng, genre, mode, size)
     sections: list[SectionFrame] = []
     seen: dict[SectionKind, int] = {}
     step = 0
@@ -62,32 +69,30 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
         is_last = index == len(spec.sections) - 1
         end = step + plan.bars * metre.bar
         tokens, bars_per_chord = chooser.of(plan.kind)
-        length = max(metre.beat, int(bars_per_chord * metre.bar))
-        if spec.bpm * metre.beat / 4 > 150 and length < metre.bar:
-            length = metre.bar
+        length = _chord_steps(bars_per_chord, metre, metre.step_s(spec.bpm))
         spans = _lay(tokens, length, step, end, tonic, mode, size)
-        if plan.bars >= 2 and (is_last or rng.random() < 0.35 * (1 - genre.loop)):
+        if plan.bars >= 2 and (is_last or rng.random() < 0.45 * (1 - genre.loop)):
             spans = _cadence(spans, build_chord(tonic, mode, _dominant(rng, genre, mode), size), end - metre.bar)
         repeat = seen.get(plan.kind, 0)
         seen[plan.kind] = repeat + 1
         sections.append(SectionFrame(plan.kind, index, repeat, step, end, tuple(spans), is_last))
         step = end
-    final_size = 3 if size == 3 or rng.random() < 0.5 else 4
-    final = build_chord(tonic, mode, "1", final_size)
-    if mode == "minor" and final_size == 4:
-        final = build_chord(tonic, mode, "1", 3)  # a minor seventh hangs in the air; a triad closes
-    rootless = spec.program("bass") is not None and rng.random() < 0.6
+    grounded = spec.program("bass") is not None
+    final = build_chord(tonic, mode, "1", min(size, 4) if grounded and rng.random() < 0.5 else 3)
+    rootless = grounded and rng.random() < 0.6
     return Harmony(tuple(sections), final, step, rootless)
 
 
 class _Progressions:
     """Draws a progression for each kind of section once, and gives the same again when the kind comes back."""
 
-    def __init__(self, rng: random.Random, genre: Genre, mode: Mode) -> None:
+    def __init__(self, rng: random.Random, genre: Genre, mode: Mode, size: int) -> None:
         pool = genre.minor_progressions if mode == "minor" else genre.major_progressions
-        first = rng.choice(pool)
-        second = first if rng.random() < genre.loop else rng.choice(pool)
-        third = first if rng.random() < genre.loop else rng.choice(pool)
+        clear = [name for name in pool if clarity(name, mode, size) >= _CLEAR] or list(pool)
+        at_home = [name for name in clear if name[0] == "1"] or clear
+        first = rng.choice(at_home if rng.random() < 0.6 else clear)
+        second = first if rng.random() < genre.loop else rng.choice(clear)
+        third = first if rng.random() < genre.loop * 0.6 else rng.choice(pool)
         rate = rng.choice(genre.bars_per_chord)
         other = rate if rng.random() < 0.7 else rng.choice(genre.bars_per_chord)
         self._table: dict[SectionKind, tuple[list[str], float]] = {
@@ -101,6 +106,27 @@ class _Progressions:
 
     def of(self, kind: SectionKind) -> tuple[list[str], float]:
         return self._table[kind]
+
+
+@cache
+def clarity(progression: str, mode: Mode, size: int) -> float:
+    """How clearly chords and their roots in the bass say the key: 0 to 1, less than 0 where they say another."""
+    pitches: list[int] = []
+    for token in progression.split():
+        chord = build_chord(0, mode, token, size)
+        pitches += [*chord.tones, chord.root]
+    heard = key_of_notes(pitches, [1.0] * len(pitches))
+    return heard.confidence if heard.name == key_name(0, mode) else -heard.confidence
+
+
+def _chord_steps(bars_per_chord: float, metre: Metre, step_s: float) -> int:
+    """How long a chord lasts: never so short that it is a blur, nor so long that nothing moves."""
+    length = max(metre.beat, int(bars_per_chord * metre.bar))
+    while length * step_s < _QUICKEST_CHORD_S and length < metre.bar:
+        length = metre.bar
+    while length * step_s > _SLOWEST_CHORD_S and length > metre.bar // 2:
+        length //= 2
+    return length
 
 
 def _lay(tokens: list[str], length: int, start: int, end: int, tonic: int, mode: Mode, size: int) -> list[Span]:
@@ -122,7 +148,7 @@ def _dominant(rng: random.Random, genre: Genre, mode: Mode) -> str:
     if mode == "major":
         return rng.choice(("5", "5", "5", "4"))
     if any("V" in progression for progression in genre.minor_progressions):
-        return rng.choice(("V", "V", "5", "7"))
+        return rng.choice(("V", "V", "5", "4"))
     return rng.choice(("5", "7", "4"))
 
 

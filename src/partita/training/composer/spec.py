@@ -23,8 +23,10 @@ Energy = Literal["low", "medium", "high"]
 SHORTEST_S = 4.0
 """The shortest piece, in seconds: a bar and a chord to end on."""
 
-_RELEASE_S = 0.34
-"""Silence after the last note is released."""
+TAIL_S = 1.25
+"""From the last release to the end of a piece: what the room and most instruments need to die away."""
+_TAIL_SHARE = 0.12  # of a piece that is too short for that
+_LAST_CHORD_S = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,45 +130,60 @@ def bars_before_end(bpm: float, time_signature: str, duration_s: float) -> int:
             value=duration_s,
         )
     metre = METRES[time_signature]
-    return max(0, math.floor((duration_s - _RELEASE_S - 1.2) / (metre.step_s(bpm) * metre.bar)))
+    return max(0, math.floor((duration_s - tail_s(duration_s) - _LAST_CHORD_S) / (metre.step_s(bpm) * metre.bar)))
 
 
-def last_release_s(duration_s: float) -> float:
-    """When the last note of a piece of `duration_s` is let go."""
-    return duration_s - _RELEASE_S
+def tail_s(duration_s: float) -> float:
+    """How long the end of a piece is left to die away, at least."""
+    return min(TAIL_S, _TAIL_SHARE * duration_s)
+
+
+def last_release_s(bpm: float, time_signature: str, duration_s: float) -> float:
+    """When the last note of a piece is let go: on a beat, if the last chord is held for long enough so."""
+    bar_s = METRES[time_signature].step_s(bpm) * METRES[time_signature].bar
+    struck_s = bars_before_end(bpm, time_signature, duration_s) * bar_s
+    room_s = duration_s - tail_s(duration_s) - struck_s
+    held_s = math.floor(room_s * bpm / 60 + 1e-6) * 60 / bpm
+    return struck_s + (held_s if held_s >= _LAST_CHORD_S else room_s)
+
+
+_FORMS: dict[int, tuple[str, ...]] = {
+    1: ("V", "C", "V", "S"),
+    2: ("V C", "V C", "V C", "V S", "C C", "V V"),
+    3: ("V C C", "V V C", "C V C", "V C V", "V B C", "V S C"),
+    4: ("V C V C", "V C B C", "V V C C", "C V B C", "V C S C"),
+    5: ("V C V B C", "V C S V C", "V V C B C", "C V C B C"),
+    6: ("V C V C B C", "V C V C S C", "V V C V B C", "C V C S B C"),
+    7: ("V C V C B C C", "V C V C S B C", "V V C V C B C"),
+    8: ("V C V C S B C C", "V C V C B V C C", "V V C V C S B C"),
+}
+"""Orders of verse, chorus, bridge and solo by how many of them a piece has room for."""
+_KINDS: dict[str, SectionKind] = {"V": "verse", "C": "chorus", "B": "bridge", "S": "solo"}
 
 
 def plan_sections(rng: random.Random, bars: int) -> tuple[SectionPlan, ...]:
-    """A form of `bars` bars: an introduction, verses and choruses in turn, at times a bridge or solo, an ending."""
+    """A form of `bars` bars: an introduction, verses and choruses with a bridge or solo, an ending, in phrases of four
+    bars where they fit."""
     if bars <= 5:
         return (SectionPlan(rng.choice(("verse", "chorus", "verse", "solo", "intro")), bars),)
-    plan: list[SectionPlan] = []
-    left = bars
-    if rng.random() < 0.7:
-        intro = rng.choice((2, 4)) if bars >= 12 else 2
-        plan.append(SectionPlan("intro", intro))
-        left -= intro
-    outro = rng.choice((0, 2, 4)) if bars >= 14 else rng.choice((0, 0, 2)) if bars >= 8 else 0
-    left -= outro
-    cycle: tuple[SectionKind, ...] = rng.choice(
-        (
-            ("verse", "chorus", "verse", "chorus", "bridge", "chorus"),
-            ("verse", "chorus", "solo", "chorus", "bridge", "chorus"),
-            ("chorus", "verse", "chorus", "bridge", "solo", "chorus"),
-            ("verse", "chorus", "bridge", "chorus", "solo", "verse"),
-            ("verse", "verse", "chorus", "solo", "verse", "chorus"),
-        )
-    )
-    size = rng.choice((4, 8, 8)) if bars >= 16 else 4
-    index = 0
-    while left > 0:
-        part = left if left < size + 2 else size
-        plan.append(SectionPlan(cycle[index % len(cycle)], part))
-        left -= part
-        index += 1
-    if outro:
-        plan.append(SectionPlan("outro", outro))
-    return tuple(plan)
+    intro = rng.choice((2, 4) if bars >= 12 else (2,)) if rng.random() < 0.7 else 0
+    outro = rng.choice((0, 2, 4) if bars >= 14 else (0, 0, 2)) if bars >= 8 else 0
+    main = bars - intro - outro
+    size = rng.choice((4, 8, 8)) if main >= 24 else rng.choice((4, 4, 8)) if main >= 16 else 4
+    count = max(1, main // size)
+    while count > max(_FORMS):
+        count, size = max(1, main // (2 * size)), 2 * size
+    kinds = rng.choice(_FORMS[count]).split()
+    spare = main - count * size
+    sizes = [size] * count
+    if spare >= 2 and outro + spare <= 4:
+        outro += spare
+    elif spare:
+        # What is over makes one section longer, by whole phrases first.
+        sizes[-1] += spare
+    plan = [SectionPlan("intro", intro)] if intro else []
+    plan += [SectionPlan(_KINDS[kind], length) for kind, length in zip(kinds, sizes, strict=True)]
+    return (*plan, SectionPlan("outro", outro)) if outro else tuple(plan)
 
 
 def _sample_bpm(rng: random.Random, genre: Genre, time_signature: str) -> float:
@@ -174,7 +191,7 @@ def _sample_bpm(rng: random.Random, genre: Genre, time_signature: str) -> float:
     quarters = rng.randint(low, high) if rng.random() < 0.8 else rng.randint(60, 180)
     if time_signature == "6/8":
         # A dotted quarter at two thirds of the quarter's tempo keeps the eighths as fast.
-        return float(min(130, max(50, round(quarters * 2 / 3) if rng.random() < 0.8 else rng.randint(50, 130))))
+        return float(min(130, max(54, round(quarters * 2 / 3) if rng.random() < 0.8 else rng.randint(54, 130))))
     return float(quarters)
 
 
@@ -182,10 +199,12 @@ def _sample_programs(rng: random.Random, genre: Genre, energy: Energy) -> tuple[
     lift = {"low": -0.08, "medium": 0.0, "high": 0.08}[energy]
     present = [role for role in ROLES if rng.random() < genre.presence[role] + (lift if role != "lead" else 0.0)]
     if energy == "low" and rng.random() < 0.12:  # a soloist, a duo: textures no genre's likelihoods would give
-        present = list(rng.choice((("chords", "lead"), ("arp", "lead"), ("chords",), ("pad", "lead"), ("arp", "pad"))))
-    harmonic = [role for role in present if role in ("chords", "pad", "arp")]
-    if not harmonic:
+        present = list(rng.choice((("chords", "lead"), ("arp", "lead"), ("arp", "pad"))))
+    if not any(role in present for role in ("chords", "arp")) and ("drums" not in present or "pad" not in present):
+        # Somebody strikes the chords: a pad alone neither begins nor keeps time.
         present.append("chords" if genre.presence["chords"] >= genre.presence["arp"] else "arp")
+    if len(present) == 1:  # chords alone are an accompaniment that waits for a tune
+        present.append("lead" if "lead" not in present else "chords")
     chosen: list[tuple[Role, int]] = []
     for role in ROLES:
         if role not in present:

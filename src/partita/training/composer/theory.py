@@ -57,7 +57,8 @@ def build_chord(tonic: int, mode: Mode, token: str, size: int) -> Chord:
 
     A token is a degree `1`..`7` stacked in thirds from the scale, or `V`, the dominant with a raised leading tone in
     minor; a trailing `s` makes it suspended (fourth, else second, in place of the third). `size` is how many tones: 3,
-    4 (seventh) or 5 (ninth). A ninth less than a whole tone above the root is left out, for it grates.
+    4 (seventh) or 5 (ninth). A ninth less than a whole tone above the root is left out, for it grates; so is the
+    seventh of the minor tonic, for it turns home into the relative's sixth degree.
     """
     suspended = token.endswith("s")
     name = token.rstrip("s")
@@ -69,13 +70,15 @@ def build_chord(tonic: int, mode: Mode, token: str, size: int) -> Chord:
     tones = [scale[(degree - 1 + 2 * k) % 7] for k in range(size)]
     if size == 5 and (tones[4] - tones[0]) % 12 != 2:
         tones.pop()
+    if mode == "minor" and degree == 1 and size > 3:
+        del tones[3]
     if suspended:
         fourth, second = scale[(degree + 2) % 7], scale[degree % 7]
         if (fourth - tones[0]) % 12 == 5:
             tones[1] = fourth
         elif (second - tones[0]) % 12 == 2:
             tones[1] = second
-        tones = tones[:3] if len(tones) < 5 else tones[:4]
+        tones = tones[: 3 if len(tones) < 5 else 4]
     return Chord(degree, tuple(tones), scale, dominant=degree == 5)
 
 
@@ -84,8 +87,9 @@ def voice_chord(
 ) -> tuple[int, ...]:
     """The close voicing of `tones`, lowest note in `low`..`high`, that moves least from `previous`.
 
-    All notes lie within eleven semitones of the lowest. Without `previous` only the distance of the mean from
-    `centre` counts. Seconds at the bottom are avoided where another inversion does.
+    All notes lie within eleven semitones of the lowest. Each voice goes to the nearest note, so what two chords share
+    stays where it is, and the top voice counts twice. Without `previous` only the distance of the mean from `centre`
+    counts. Seconds at the bottom are avoided where another inversion does.
     """
     best: tuple[float, tuple[int, ...]] | None = None
     for bottom in tones:
@@ -94,10 +98,13 @@ def voice_chord(
         rough = (4.0 if above[1] == 1 else 1.0 if above[1] == 2 else 0.0) + (3.0 if above[-1] == 11 else 0.0)
         for base in range(first, high + 1, 12):
             pitches = tuple(base + interval for interval in above)
-            cost = rough + 0.5 * abs(sum(pitches) / len(pitches) - centre)
+            away = abs(sum(pitches) / len(pitches) - centre)
             if previous:
-                cost += 0.5 * sum(min(abs(pitch - other) for other in previous) for pitch in pitches)
-                cost += 0.5 * abs(pitches[-1] - previous[-1])
+                cost = rough + 0.2 * away + 0.1 * max(0.0, away - 4.0) ** 2
+                cost += sum(min(abs(pitch - other) for other in previous) for pitch in pitches)
+                cost += abs(pitches[-1] - previous[-1])
+            else:
+                cost = rough + away
             if best is None or cost < best[0]:
                 best = (cost, pitches)
     if best is None:
