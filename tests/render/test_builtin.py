@@ -101,7 +101,9 @@ def test_a_song_is_as_long_as_asked(parts: OneModel, duration_s: float) -> None:
 def test_events_come_in_the_order_promised(parts: OneModel) -> None:
     events = render(parts, duration_s=30.0, sampling=Sampling(steps=3))
     kinds = [type(event) for event in events if not isinstance(event, StepDone)]
-    assert kinds == [StageStarted, StageStarted, LatentsReady, ScoreReady, StageStarted, AudioChunk]
+    early = [kind for kind in kinds if kind is not AudioChunk]
+    assert early == [StageStarted, StageStarted, LatentsReady, ScoreReady, StageStarted]
+    assert kinds[-1] is AudioChunk
     steps = [event for event in events if isinstance(event, StepDone)]
     assert [event.index for event in steps] == [1, 2, 3, 4, 5, 6]  # two windows of three steps
     assert {event.count for event in steps} == {6}

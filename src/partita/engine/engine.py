@@ -452,7 +452,7 @@ class Engine(SpokenEngine):
             score=work.score,
             origin=origin,
             sung=work.sung,
-            stems=stems_of(work.score, record.gain_db) if output.stems and work.score is not None else {},
+            stems=stems_of(work.score, record.gain_db, work.cast) if output.stems and work.score is not None else {},
             costs=(*song.planning, *meter.costs()),
         )
 

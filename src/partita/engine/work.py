@@ -15,6 +15,7 @@ from partita.engine.meter import StageMeter
 from partita.engine.song import StageCost
 from partita.errors import ModelError
 from partita.render import protocol
+from partita.score.styles import Cast
 from partita.score.types import Score
 from partita.song.plan import Plan
 from partita.song.resolve import ResolvedRequest
@@ -141,9 +142,10 @@ class Pending:
     source: protocol.SourceData | None = None
 
 
-def stems_of(score: Score, gain_db: float) -> dict[str, np.ndarray]:
-    """Each track alone, at the level of the whole song (a limiter's work is not shared out)."""
+def stems_of(score: Score, gain_db: float, cast: tuple[int, ...] | None) -> dict[str, np.ndarray]:
+    """Each track alone, at the level of the whole song (a limiter's work is not shared out), in the mix of its cast."""
     from partita.score.sampler import stems
 
     gain = np.float32(10 ** (gain_db / 20))
-    return {role: audio * gain for role, audio in stems(score).items()}
+    style = None if cast is None else Cast.of_numbers(cast).style
+    return {role: audio * gain for role, audio in stems(score, style=style).items()}

@@ -145,7 +145,8 @@ class Renderer(Protocol):
     """One model family's way from plans to sound.
 
     `render` tells, for each job, StageStarted, StepDone, LatentsReady once (and ScoreReady once, for families that make
-    a score), then AudioChunk until the song is whole. Events of several jobs may interleave stage by stage. Same
+    a score), then AudioChunk until the song is whole; families that write a song from its start on may tell chunks
+    that are final before the latents are. Events of several jobs may interleave stage by stage. Same
     resolved request, plan, seed and runtime: same bits, whatever the other jobs are (on a CPU; elsewhere to rounding).
     """
 

@@ -2,20 +2,26 @@
 
 The model picks the instruments and writes the notes; the plan gives tempo, metre, key and form. Its own songs are
 edited in the same way: what stays is given through the mask channels and kept bit for bit, and what is made is written
-around it. After the codec no note is moved, added or removed. The networks come from `parts`.
+around it. After the codec no note is moved, added or removed. The networks come from `parts`. Sound is told as soon as
+its bars are final; the whole song is the same samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 
 from partita.errors import RequestError
+from partita.models.score_caption import Likelihoods
 from partita.models.score_model import ScoreModel
-from partita.render.builtin.casting import casting_of
+from partita.render.builtin.casting import Casting, casting_of, choose_cast
 from partita.render.builtin.outline import Outline, outline_of, prompt_of
-from partita.render.builtin.writing import Sheet, Writing
+from partita.render.builtin.tracks import added, extracted, missing
+from partita.render.builtin.voices import without
+from partita.render.builtin.writing import Sheet, Writing, Written
 from partita.render.protocol import (
     AudioChunk,
     Job,
@@ -31,8 +37,13 @@ from partita.render.protocol import (
 from partita.runtime import Runtime
 from partita.score.codec import decode
 from partita.score.grid import FRAME_RATE_HZ
-from partita.score.sampler import play
+from partita.score.sampler import Player
+from partita.score.styles import Cast
+from partita.score.types import Role, Score
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from partita.song.task import Complete, Extract, Lego
+from partita.text.orchestration import named_parts
+from partita.text.prompts import TrackName
 
 
 class BuiltInRenderer:
@@ -47,7 +58,7 @@ class BuiltInRenderer:
                 yield Told(index, event)
 
     def _render(self, job: Job, parts: Parts) -> Iterator[RenderEvent]:
-        resolved, plan, seed, latents = job.resolved, job.plan, job.seed, job.latents
+        latents, plan = job.latents, job.plan
         outline = outline_of(plan)
         sheet = sheet_of(job, outline)
         outline = outline_of(plan, made_from_s=_made_from_s(sheet, outline.frames))
@@ -57,29 +68,89 @@ class BuiltInRenderer:
             tokens, mask = part.tokens([prompt_of(plan, outline)])
             device = model.null_condition.device
             heard = model.reader(tokens.to(device), mask.to(device))
-            casting = casting_of(heard, resolved, plan.caption, seed)
+            if isinstance(job.resolved.task, Extract):
+                yield from _extract(job.resolved.task, job, outline, casting_of(heard, job.resolved, "", job.seed).song)
+                return
+            casting, roles = _cast(job, heard)
             yield from map(Noted, casting.notes)
-            cast = casting.song
+            played = _Played(plan.duration_s, casting.song)
             if latents is None:
                 yield StageStarted("sample")
-                writing = Writing(model, outline, casting.written_for, resolved, seed, sheet)
+                sheet = replace(sheet, roles=roles, returns=roles is not None and sheet.is_whole(outline.frames))
+                writing = Writing(model, outline, casting.written_for, job.resolved, job.seed, sheet)
                 for event in writing.run():
-                    if isinstance(event, StepDone):
-                        yield event
+                    yield from (event,) if isinstance(event, StepDone) else played.until(event)
                 latents = writing.latents
-            yield LatentsReady(latents, cast.numbers())
-        score = decode(
-            latents.numpy(),
-            outline.grid,
-            outline.key,
-            cast.programs,
-            duration_s=outline.duration_s,
-            sections=outline.sections,
-        )
+            yield LatentsReady(latents, casting.song.numbers())
+        score = _score(latents.numpy(), outline, casting.song)
         yield ScoreReady(score)
         yield StageStarted("play")
-        audio = play(score, sample_rate_hz=SAMPLE_RATE_HZ)
-        yield AudioChunk(audio, 0, len(audio))
+        yield played.rest(score)
+
+
+class _Played:
+    """The sound of one song, in chunks as its score grows: what a listener can be given before it is mastered."""
+
+    def __init__(self, duration_s: float, cast: Cast, roles: Iterable[Role] | None = None) -> None:
+        self._total = round(duration_s * SAMPLE_RATE_HZ)
+        self._at = 0
+        self._player = Player(self._total, sample_rate_hz=SAMPLE_RATE_HZ, roles=roles, style=cast.style)
+
+    def until(self, written: Written) -> Iterator[AudioChunk]:
+        """The bars that are final, if there are any more of them."""
+        samples = self._player.until(written.score, written.settled_s)
+        if len(samples):
+            yield self._chunk(samples)
+
+    def rest(self, score: Score) -> AudioChunk:
+        """Everything else."""
+        return self._chunk(self._player.rest(score))
+
+    def _chunk(self, samples: np.ndarray) -> AudioChunk:
+        self._at += len(samples)
+        return AudioChunk(samples, self._at - len(samples), self._total)
+
+
+def _cast(job: Job, heard: Likelihoods) -> tuple[Casting, frozenset[Role] | None]:
+    """Who plays, and the roles that are written where these are not all."""
+    task, caption = job.resolved.task, job.plan.caption
+    casting = casting_of(heard, job.resolved, caption, job.seed)
+    if not isinstance(task, Lego | Complete):
+        return casting, None
+    named = named_parts(caption)
+    tracks: Sequence[TrackName]
+    if isinstance(task, Lego):
+        tracks = (task.track,)
+    else:
+        tracks = task.tracks or missing(casting.song, choose_cast(heard, job.seed, named), heard)
+    field = "task.track" if isinstance(task, Lego) else "task.tracks"
+    song, roles = added(tracks, casting.song, heard, named, job.seed, field)
+    return Casting(song, replace(casting.written_for, programs=song.programs)), roles
+
+
+def _extract(task: Extract, job: Job, outline: Outline, cast: Cast) -> Iterator[RenderEvent]:
+    """One track of a song as it is in the song's mix: its notes, its place in the room, its level."""
+    assert job.source is not None  # resolve saw to it, and sheet_of to the latents
+    assert job.source.latents is not None
+    alone = extracted(task.track, cast)
+    others: list[Role] = [role for role in cast.programs if role not in alone.programs]
+    latents = without(job.source.latents, others)
+    yield LatentsReady(torch.from_numpy(latents), alone.numbers())
+    yield ScoreReady(_score(latents, outline, alone))
+    yield StageStarted("play")
+    played = _Played(outline.duration_s, cast, alone.programs)
+    yield played.rest(_score(job.source.latents, outline, cast))
+
+
+def _score(latents: np.ndarray, outline: Outline, cast: Cast) -> Score:
+    return decode(
+        latents,
+        outline.grid,
+        outline.key,
+        cast.programs,
+        duration_s=outline.duration_s,
+        sections=outline.sections,
+    )
 
 
 def _made_from_s(sheet: Sheet, frames: int) -> float:

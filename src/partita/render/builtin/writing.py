@@ -59,6 +59,10 @@ class Sheet:
     roles: frozenset[Role] | None = None
     returns: bool = False
 
+    def is_whole(self, frames: int) -> bool:
+        """Whether all of a canvas of `frames` is to be written."""
+        return tuple(self.spans) == ((0, frames),)
+
     def given(self, empty: np.ndarray) -> Given:
         """The source on a canvas of the length of `empty`, whose latents are used where there is no source."""
         latents, kept = empty.copy(), np.zeros(len(empty), dtype=bool)
