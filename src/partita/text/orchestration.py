@@ -272,7 +272,8 @@ def _list_goes_on(items: Sequence[Item], comma: int, strong: bool) -> bool:
             pass
         elif one.uses & {"or", "neither"} or (strong and "and" in one.uses):
             following = items[here + 1 : here + 3]
-            return seen and any(item.is_target for item in following) and following[0].text not in INDEFINITE
+            begins = "and" in one.uses and bool(following) and following[0].text in INDEFINITE
+            return seen and not begins and any(item.is_target for item in following)
         elif one.kind != "comma" or not seen:
             return False
         else:
@@ -397,21 +398,18 @@ def _is_alone(items: Sequence[Item], negated: frozenset[int], count: int) -> boo
     if not count:
         return False
     for place, one in enumerate(items):
-        if place - 1 in negated:
-            continue
-        says_so = "alone" in one.uses and (" " in one.text or _follows_target(items, place))
-        if says_so and (count == 1 or not _is_solo(one)):
+        follows = _follows_target(items, place) and place - 1 not in negated
+        ends = place + 1 == len(items) or items[place + 1].kind in ("comma", "stop")
+        if "alone" in one.uses and (" " in one.text or follows) and (count == 1 or not _is_solo(one)):
             return True
-        if "only" in one.uses:
-            ends = place + 1 == len(items) or items[place + 1].kind in ("comma", "stop")
-            if _leads_to_target(items, place, negated) or (ends and _follows_target(items, place)):
-                return True
+        if "only" in one.uses and (_leads_to_target(items, place, negated) or (ends and follows)):
+            return True
         if _is_solo(one) and count == 1:
             after = items[place + 1 : place + 2]
             joined = place and (items[place - 1].text in _WITH or "and" in items[place - 1].uses)
             if after and after[0].is_target and not joined:
                 return True
-            if _follows_target(items, place) and not _is_an_addition(items, place):
+            if follows and not _is_an_addition(items, place):
                 return True
         if "ensemble" in one.uses and count == next((n for start, n in _ENSEMBLES if one.text.startswith(start)), 0):
             return True

@@ -120,7 +120,7 @@ SPANISH = Vocabulary(
         "hace, toca, interpreta, llevando, haciendo, como, con la, que lleva, que hace, que toca, interpretada por, "
         "conduce, canta, cantando, para, tocando, corre a cargo de, la lleva, lo lleva, los hace, los toca, la toca, "
         "las hace, la hace, es de, son de, a la, la pone, los pone, pone, es tocada por, está a cargo de, corren a "
-        "cargo de",
+        "cargo de, lleve, haga, toque, cante",
         "vague": "instrumental, poco, toque, bastante, pizca, algo, casi, como",
         "skip": "drum and bass, tempo bajo, volumen bajo, bajo perfil, bajo volumen, tono bajo, registro bajo, bajo "
         "la, bajo el, bajo las, bajo los, bajo un, bajo una, bajo tu, bajo mi, bajo su, verso y coro, coro pegadizo, "

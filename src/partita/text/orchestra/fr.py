@@ -96,7 +96,7 @@ FRENCH = Vocabulary(
     },
     words={
         "no": "pas de, pas d, pas, aucun, aucune, ne mets pas, je ne veux pas, sans aucun, sans aucune, surtout pas, "
-        "zéro, enlève, retire, évite, point de, ne veux pas de, supprime, no, ôte",
+        "zéro, enlève, retire, évite, point de, ne veux pas de, supprime, ôte",
         "without": "sans, au lieu de, à la place de, plutôt que, dépourvu de, à la place du, au lieu du, hors, sans "
         "la moindre, sans le moindre",
         "free": "absent, absente",
@@ -117,7 +117,8 @@ FRENCH = Vocabulary(
         "sur, joue, porte, mène, chante, qui joue, qui porte, en, comme, tient, assure, confiée au, confiée à la, "
         "jouées par, à, pour, qui mène, qui tient, assurée par, confiée à, fait, donne, assurant, jouant, portant, "
         "est au, est à la, sont au, sont à la, interprétée par, menée par, tenue par, revient au, revient à la, est "
-        "confiée à, est confié à, sont confiés à, confiés à, confié à, est jouée par, est portée par, est tenue par",
+        "confiée à, est confié à, sont confiés à, confiés à, confié à, est jouée par, est portée par, est tenue par, "
+        "jouant",
         "vague": "instrumental, peu, touche, assez, brin, soupçon, comme",
         "skip": "drum and bass, synth pop, synthpop, ballade au piano, ballade piano, battements, beats, plus basse, "
         "à voix basse, voix basse, sans voix, pas de voix, sans chant, sans paroles, sans fin, sans hâte, accordage, "

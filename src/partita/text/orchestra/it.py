@@ -95,7 +95,7 @@ ITALIAN = Vocabulary(
     },
     words={
         "no": "niente, nessun, nessuna, nessuno, non voglio, non mettere, non usare, non ci sia, non ci siano, non c "
-        "è, non ci sono, togli, no, evita, escludi, elimina, nemmeno",
+        "è, non ci sono, togli, evita, escludi, elimina, nemmeno",
         "without": "senza, invece di, al posto di, invece della, al posto della, privo di, priva di, invece del, al "
         "posto del, senza alcuna, senza alcun, senza nessuna, senza nessun, anziché",
         "free": "assente",
@@ -116,7 +116,8 @@ ITALIAN = Vocabulary(
         "suonati da, affidata a, affidata al, affidata alla, suona, porta, conduce, canta, che suona, che porta, "
         "come, fa, esegue, per, da, dal, dalla, sul, sulla, suonando, che fa, guidata da, eseguita da, suonate da, "
         "la, le, tiene, regge, guida, è del, è della, è affidata al, è affidata alla, sono del, sono della, tocca al, "
-        "tocca alla, è affidata a, sono affidati a, affidati a, affidate a, affidato a, è suonata da, è portata da",
+        "tocca alla, è affidata a, sono affidati a, affidati a, affidate a, affidato a, è suonata da, è portata da, "
+        "porti, suoni",
         "vague": "strumentale, poco, tocco, abbastanza, pizzico, po, come",
         "skip": "drum and bass, synth pop, synthpop, ballata al piano, ballata al pianoforte, ballata per pianoforte, "
         "beats, tono basso, volume basso, più basso, in basso, dal basso, verso il basso, senza voce, senza voci, "

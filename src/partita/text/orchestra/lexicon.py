@@ -41,7 +41,7 @@ _MARKS: Mapping[LanguageCode, str] = {
     "rythme",
     "de": "der die das ein eine und mit fur im in zu ich lied stuck musik sehr von auf bei eher ist etwas stil",
     "it": "il lo gli un una e con per di del della nel musica brano canzone molto che pezzo uno bene stile ritmo ben",
-    "pt": "o os um uma e com para de do da em no na musica faixa tema uns muito que ao quero bem mais andamento sem "
+    "pt": "o os um uma e com para de do da em na musica faixa tema uns muito que ao quero bem mais andamento sem "
     "mas ritmo",
 }
 _MARKED = {language: frozenset(words.split(" ")) for language, words in _MARKS.items()}
@@ -53,11 +53,15 @@ _SOLO_STEM = "solo"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a phrase is in one language: a `value` for a name, role or stranger, or what a word does (`uses`)."""
+    """What a phrase is in one language: a `value` for a name, role or stranger, or what a word does (`uses`).
+
+    `written` is the phrase with its accents.
+    """
 
     kind: Kind
     value: str = ""
     uses: frozenset[str] = frozenset()
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def lexicon() -> Mapping[_Words, Mapping[LanguageCode, Entry]]:
             if was is None or "skip" in entry.uses:
                 table[phrase][language] = entry
             elif was.kind == entry.kind == "word" and "skip" not in was.uses:
-                table[phrase][language] = Entry("word", uses=was.uses | entry.uses)
+                table[phrase][language] = Entry("word", uses=was.uses | entry.uses, written=was.written)
     return table
 
 
@@ -99,16 +103,18 @@ def _entries(vocabulary: Vocabulary) -> Iterator[tuple[_Words, Entry]]:
     """Phrases of a language, each as written before any plural of any, so that no plural takes a name's place."""
     things: list[tuple[str, Entry]] = []
     for sense in vocabulary.names:
-        things += [(name, Entry("name", sense)) for name in vocabulary.names_of(sense).all]
+        things += [(name, Entry("name", sense, written=name.casefold())) for name in vocabulary.names_of(sense).all]
     kinds: tuple[tuple[Kind, Mapping[str, str]], ...] = (
         ("role", vocabulary.roles),
         ("stranger", vocabulary.strangers),
     )
     for kind, rows in kinds:
-        things += [(name, Entry(kind, value)) for value, cell in rows.items() for name in split(cell)]
+        things += [
+            (name, Entry(kind, value, written=name.casefold())) for value, cell in rows.items() for name in split(cell)
+        ]
     for use, cell in vocabulary.words.items():
         for phrase in split(cell):
-            yield tuple(words_of(phrase)), Entry("word", uses=frozenset((use,)))
+            yield tuple(words_of(phrase)), Entry("word", uses=frozenset((use,)), written=phrase.casefold())
     for name, entry in things:
         yield tuple(words_of(name)), entry
     for name, entry in things:
@@ -204,7 +210,7 @@ def _compound(word: str) -> _Parts | None:
         tail = lexicon().get((word[cut:],), {}).get("de")
         if tail is None or (tail.kind != "role" and "solo" not in tail.uses):
             continue
-        head = next((stem for cut_head in (cut, cut - 1, cut - 2) if (stem := _stem(word[:cut_head], "de"))), None)
+        head = next((stem for cut_head in (cut - 2, cut - 1, cut) if (stem := _stem(word[:cut_head], "de"))), None)
         if head is not None and word[len(head[0]) : cut] in ("", "n", "en", "s", "e", "r", "er"):
             return [head, (word[cut:], {"de": tail})]
     return None
@@ -235,6 +241,7 @@ def _score(found: Sequence[_Found], language: LanguageCode) -> float:
         entry = one.entries.get(language)
         if entry is not None:
             score += (0.5 if entry.kind == "word" and len(one.text) == 1 else 1.0) + (len(one.entries) == 1)
+            score += 0.25 * (one.raw.casefold() == entry.written)
         if not one.entries or len(one.text) <= 3:
             score += one.text in marks
     return score

@@ -118,7 +118,7 @@ PORTUGUESE = Vocabulary(
         "toca, faz, conduz, leva, canta, que toca, que faz, como, fazendo, tocando, em, por, para, pelo, pela, que "
         "leva, que conduz, interpretada por, tocadas por, a, o, os, as, levando, fica com, fica por conta de, é do, é "
         "da, são do, são da, fica a cargo do, fica a cargo da, puxa, assume, é tocada por, é conduzida por, está a "
-        "cargo de, ficam com",
+        "cargo de, ficam com, leve, faça, toque",
         "vague": "instrumental, pouco, toque, bastante, pitada, pouquinho, como",
         "skip": "drum and bass, synth pop, synthpop, balada ao piano, balada de piano, beats, tom baixo, volume "
         "baixo, mais baixo, em baixo, embaixo, baixo astral, sem voz, sem vozes, sem vocais, sem canto, sem pressa, "
