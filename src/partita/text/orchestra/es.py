@@ -88,7 +88,7 @@ SPANISH = Vocabulary(
     },
     roles={
         "drums": "batería, percusión, tambor, beat, percusiones, bases de batería",
-        "bass": "bajo, línea de bajo, bajos",
+        "bass": "bajo, bajos",
         "chords": "acorde, rasgueo",
         "pad": "pad, colchón, colchón armónico",
         "arp": "arpegio, arpegiador, arpegiado, arpegiada, arpegiados, arpegiadas",

@@ -84,7 +84,7 @@ FRENCH = Vocabulary(
     },
     roles={
         "drums": "batterie, percussion, percus, tambour, beat, drums",
-        "bass": "basse, ligne de basse",
+        "bass": "basse",
         "chords": "accord",
         "pad": "nappe, pad",
         "arp": "arpège, arpégé, arpégée, arpégés, arpégées, arpégiateur",

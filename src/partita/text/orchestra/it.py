@@ -83,7 +83,7 @@ ITALIAN = Vocabulary(
     },
     roles={
         "drums": "batteria, percussione, tamburo, beat",
-        "bass": "basso, linea di basso, giro di basso, linee di basso",
+        "bass": "basso",
         "chords": "accordo",
         "pad": "pad, tappeto, tappeto sonoro",
         "arp": "arpeggio, arpeggiatore, arpeggiato, arpeggiata",

@@ -160,25 +160,32 @@ class _Found:
 def items_of(text: str) -> tuple[list[Item], tuple[LanguageCode, ...]]:
     """What a text holds, in order, and the languages that it is most likely in (several where nothing decides)."""
     tokens = [_Token(fold(found.group()), found.group(), *found.span()) for found in _TOKEN.finditer(text)]
-    found = list(_phrases(tokens))
+    found = list(_phrases(text, tokens))
     languages = _languages(found)
     return [_item(one, languages) for one in found], languages
 
 
-def _phrases(tokens: Sequence[_Token]) -> Iterator[_Found]:
+def _phrases(text: str, tokens: Sequence[_Token]) -> Iterator[_Found]:
     """The longest phrases of a text that some vocabulary has, from left to right."""
     table, place = lexicon(), 0
     while place < len(tokens):
         for length in range(min(_LONGEST_PHRASE, len(tokens) - place), 0, -1):
             part = tokens[place : place + length]
             entries = table.get(tuple(token.text for token in part))
-            if entries is not None:
+            if entries is not None and not _is_split(text, part, entries):
                 yield _found(part, entries)
                 place += length
                 break
         else:
             yield from _inside(tokens[place])
             place += 1
+
+
+def _is_split(text: str, part: Sequence[_Token], entries: Mapping[LanguageCode, Entry]) -> bool:
+    """Whether a name such as `E-Piano` is but two words: `baixo e piano`."""
+    if len(part) == 1 or len(part[0].text) > 1 or not part[0].text.isalpha() or text[part[0].end] == "-":
+        return False
+    return any(entry.kind == "name" for entry in entries.values())
 
 
 def _found(part: Sequence[_Token], entries: Mapping[LanguageCode, Entry]) -> _Found:

@@ -86,7 +86,7 @@ PORTUGUESE = Vocabulary(
     },
     roles={
         "drums": "bateria, percussão, tambor, batida, beat, percussões",
-        "bass": "baixo, contrabaixo, linha de baixo, linhas de baixo",
+        "bass": "baixo, contrabaixo",
         "chords": "acorde",
         "pad": "pad, cama harmônica, cama sonora",
         "arp": "arpejo, arpejador, arpejado, arpejada, dedilhado",

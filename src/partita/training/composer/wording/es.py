@@ -53,7 +53,7 @@ SPANISH = Wording(
         "euphoric": "eufórico | exultante",
         "fierce": "feroz | salvaje",
         "floating": "flotante | ingrávido",
-        "gentle": "suave | delicado",
+        "gentle": "suave | dulce",
         "glamorous": "glamuroso | deslumbrante",
         "graceful": "grácil | airoso",
         "gritty": "crudo | áspero",

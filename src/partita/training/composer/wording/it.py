@@ -34,7 +34,7 @@ ITALIAN = Wording(
         "bouncy": "saltellante | rimbalzante",
         "breezy": "arioso | fresco di brezza",
         "bright": "luminoso | brillante",
-        "calm": "calmo | quieto",
+        "calm": "calmo | pacato e fermo",
         "carefree": "spensierato | senza pensieri",
         "catchy": "orecchiabile | accattivante",
         "cheerful": "allegro | gioviale",
