@@ -17,7 +17,7 @@ from partita.models.score_model import ScoreModel, ScoreModelConfig
 from partita.planner.rules import RulePlanner
 from partita.render.builtin.casting import choose_cast
 from partita.render.builtin.renderer import SAMPLE_RATE_HZ, BuiltInRenderer
-from partita.render.builtin.windows import CONTINUED_FRAMES, SHORTEST_FRAMES, WINDOW_FRAMES, windows_for
+from partita.render.builtin.windows import CONTINUED_FRAMES, WINDOW_FRAMES, windows_for
 from partita.render.protocol import AudioChunk, Job, LatentsReady, RenderEvent, ScoreReady, StageStarted, StepDone
 from partita.score.codec import CHANNELS, LAYOUT, ONSET_THRESHOLD
 from partita.score.grid import frame_count

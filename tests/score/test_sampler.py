@@ -6,10 +6,11 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from partita.errors import RequestError
 from partita.score.instruments import INSTRUMENTS
-from partita.score.sampler import play, stems
+from partita.score.sampler import Player, play, stems
 from partita.score.types import Grid, Note, Role, Score, Track
 
 RATE = 48000
@@ -138,3 +139,49 @@ def test_left_and_right_differ_but_balance() -> None:
 def test_a_score_without_length_is_refused() -> None:
     with pytest.raises(RequestError, match="duration_s"):
         play(a_score(duration_s=0.0))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.floats(0.0, 14.0), max_size=6))
+def test_a_score_played_in_parts_is_the_same_samples(times_s: list[float]) -> None:
+    band = a_band()
+    later = tuple(Note(n.start_s + 7.6, n.duration_s, n.pitch, n.velocity) for n in band.tracks[2].notes)
+    whole = a_score(*band.tracks, Track("arp", 46, later), duration_s=14.0)
+    player = Player(14 * RATE)
+    parts = []
+    for settled_s in sorted(times_s):
+        # What is not settled yet may be anything.
+        known = [Track(t.role, t.program, tuple(n for n in t.notes if n.start_s < settled_s)) for t in whole.tracks]
+        parts.append(player.until(a_score(*known, duration_s=14.0), settled_s))
+    parts.append(player.rest(whole))
+    np.testing.assert_array_equal(np.concatenate(parts), play(whole))
+
+
+def test_nothing_is_off_the_zero_line() -> None:
+    for role, program in (("pad", 89), ("pad", 95), ("lead", 81), ("bass", 35)):  # looped samples that are
+        sound = play(a_line(role, program, *(Note(at, 0.9, 48, 100) for at in (0.0, 1.0, 2.0))))
+        loud = level(sound, 0.0, 3.0)
+        assert np.abs(sound.mean(axis=0)).max() < 0.002 * loud, (role, program)
+        slow = np.abs(np.fft.rfft(sound[:, 0]))[: (12 * 3)]  # below 12 Hz
+        assert np.sqrt((slow**2).sum()) < 0.05 * np.sqrt((np.abs(np.fft.rfft(sound[:, 0])) ** 2).sum())
+
+
+def test_a_style_has_its_balance_and_an_unknown_one_the_usual() -> None:
+    band = a_band()
+
+    def share(style: str | None) -> float:
+        parts = stems(band, style=style)
+        return level(parts["drums"], 0, 3) / level(parts["pad"], 0, 3)
+
+    assert share("techno") > 1.2 * share(None) > 1.2 * share("ambient")
+    np.testing.assert_array_equal(play(band, style="no such style"), play(band))
+    total = np.sum(list(stems(band, style="ambient").values()), axis=0)
+    assert np.abs(total - play(band, style="ambient")).max() < 1e-4
+
+
+def test_a_song_dies_away_from_its_last_release() -> None:
+    score = a_line("pad", 89, Note(0.0, 2.0, 60, 100))
+    sound = play(Score(score.grid, score.key, 3.3, score.tracks))
+    assert level(sound, 3.25, 3.3) < 0.06 * level(sound, 0.5, 2.0)
+    held = play(Score(score.grid, score.key, 2.0, score.tracks))
+    assert level(held, 1.9, 1.98) > 0.5 * level(held, 0.5, 1.8)  # one that is played to its end does not

@@ -12,13 +12,11 @@ import numpy as np
 
 from partita.errors import RequestError
 from partita.score.codec import silence
-from partita.score.grid import FRAME_RATE_HZ, frame_count, lay_grid
+from partita.score.grid import FRAME_RATE_HZ, RELEASE_S, frame_count, lay_grid
 from partita.score.types import Grid, Section
 from partita.song.plan import Plan
 from partita.text.score_prompt import score_prompt
 
-RELEASE_S = 0.34
-"""Between the last note's release and the end of the music, in every piece that the model was trained on."""
 LAST_CHORD_S = 1.2  # at least, in those pieces
 TAIL_S = 1.25
 """From the last release to the end of the song: what the room and most instruments need to die away."""
@@ -27,22 +25,27 @@ SHORTEST_TAIL_SHARE = 0.45  # of a song that is too short for that
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Grid, key, length and form of a score. The music ends at `end_s`; behind it only its tail is heard."""
+    """Grid, key, length and form of a score.
+
+    The music is written to end at `end_s`, which is behind the end of a very short song. Of what is written nothing is
+    kept from `cut_s` on; only what rings is heard there.
+    """
 
     grid: Grid
     key: str
     duration_s: float
     sections: tuple[Section, ...]
     end_s: float
+    cut_s: float
 
     @property
     def frames(self) -> int:
         return frame_count(self.duration_s)
 
     @property
-    def end_frames(self) -> int:
-        """Frames that hold the music, at least one and none behind the song's end."""
-        return min(frame_count(self.end_s), self.frames)
+    def kept_frames(self) -> int:
+        """Frames before the cut, none behind the song's end."""
+        return min(frame_count(self.cut_s), self.frames)
 
     @property
     def last_bar_s(self) -> float:
@@ -50,12 +53,11 @@ class Outline:
         return _last_line(self.grid, self.end_s - RELEASE_S - LAST_CHORD_S + _NOTHING_S)
 
     def until(self, frames: int) -> Outline:
-        """The first `frames` of the same outline."""
-        duration_s = min(self.duration_s, frames / FRAME_RATE_HZ)
-        sections = tuple(
-            replace(one, end_s=min(one.end_s, duration_s)) for one in self.sections if one.start_s < duration_s
-        )
-        return replace(self, duration_s=duration_s, sections=sections)
+        """The same outline with as many frames, the last section cut or drawn out to its end."""
+        duration_s = self.duration_s if frames == self.frames else frames / FRAME_RATE_HZ
+        sections = [replace(one, end_s=min(one.end_s, duration_s)) for one in self.sections if one.start_s < duration_s]
+        sections[-1:] = [replace(one, end_s=duration_s) for one in sections[-1:]]
+        return replace(self, duration_s=duration_s, sections=tuple(sections))
 
     def led_by(self, frames: int) -> Outline:
         """The same outline with so many more frames before it, of the kind of its first section."""
@@ -65,7 +67,8 @@ class Outline:
         moved = [replace(one, start_s=one.start_s + lead_s, end_s=one.end_s + lead_s) for one in self.sections]
         moved[:1] = [replace(one, start_s=0.0) for one in moved[:1]]
         grid = replace(self.grid, offset_s=math.fmod(self.grid.offset_s + lead_s, self.grid.bar_s))
-        return Outline(grid, self.key, self.duration_s + lead_s, tuple(moved), self.end_s + lead_s)
+        times_s = (self.end_s + lead_s, self.cut_s + lead_s)
+        return Outline(grid, self.key, self.duration_s + lead_s, tuple(moved), *times_s)
 
     def empty_latents(self) -> np.ndarray:
         """Latents `[T, 64]` of the grid with no music on it."""
@@ -82,25 +85,28 @@ def outline_of(plan: Plan, *, made_from_s: float = 0.0) -> Outline:
         raise RequestError("The built-in model needs tempo, key and metre in the plan; use a planner that fills them.")
     sections = tuple(Section(one.kind, one.start_s, one.end_s) for one in plan.sections)
     grid = Grid(float(plan.bpm), plan.time_signature, plan.beat_offset_s)
-    end_s = music_end_s(grid, plan.duration_s)
-    if end_s - made_from_s < LAST_CHORD_S and made_from_s > 0:
-        end_s = plan.duration_s  # what is made would be little more than a tail
-    return Outline(grid, plan.key, plan.duration_s, sections, end_s)
+    end_s, cut_s = music_end_s(grid, plan.duration_s)
+    if cut_s - made_from_s < LAST_CHORD_S and made_from_s > 0:
+        end_s = cut_s = plan.duration_s  # what is made would be little more than a tail
+    return Outline(grid, plan.key, plan.duration_s, sections, end_s, cut_s)
 
 
-def music_end_s(grid: Grid, duration_s: float) -> float:
-    """Where the music of a song should end for its tail to be heard.
+def music_end_s(grid: Grid, duration_s: float) -> tuple[float, float]:
+    """Where music should be written to end for its tail to be heard in a song, and from where on nothing is kept of it.
 
     As in the pieces that the model knows, the last chord is struck at a bar line and held for 1.2 s or more; here for
-    whole beats where they fit, and then `TAIL_S` remain. A song too short for both is one chord and its tail.
+    whole beats where they fit, and then `TAIL_S` remain. A song too short for both is a chord that is let go earlier,
+    and its tail.
     """
     line_s = _last_line(grid, duration_s - TAIL_S - LAST_CHORD_S)
     if line_s < 0:
         released_s = max(duration_s - TAIL_S, (1 - SHORTEST_TAIL_SHARE) * duration_s)
-        return min(released_s + RELEASE_S, duration_s)
+        line_s = _last_line(grid, released_s / 2)
+        return max(line_s + LAST_CHORD_S, released_s) + RELEASE_S, released_s
     room_s = duration_s - TAIL_S - line_s
     held_s = math.floor(room_s / grid.beat_s + _NOTHING_S) * grid.beat_s
-    return line_s + (held_s if held_s >= LAST_CHORD_S else room_s) + RELEASE_S
+    end_s = line_s + (held_s if held_s >= LAST_CHORD_S else room_s) + RELEASE_S
+    return end_s, end_s
 
 
 def prompt_of(plan: Plan, outline: Outline) -> str:

@@ -53,14 +53,9 @@ def settled_frame(latents: np.ndarray) -> int:
     A note that sounds to their end may go on, and its pitch is the mean over all of it; whether the last frame holds
     an onset depends on the next.
     """
-    settled = len(latents) - 1
-    for role in _SUSTAINED:
-        spans = _sounding(latents, role)
-        if spans and spans[-1][1] >= len(latents) - 1:
-            settled = min(settled, spans[-1][0])
-        elif len(spans) > 1 and spans[-1][0] == len(latents) - 1:
-            settled = min(settled, spans[-2][0])
-    return max(settled, 0)
+    last = len(latents) - 1
+    open_ones = [first for role in _SUSTAINED for first, stop in _sounding(latents, role) if stop >= last]
+    return max(min([last, *open_ones]), 0)
 
 
 def begin_at_once(latents: np.ndarray, frame: int) -> None:

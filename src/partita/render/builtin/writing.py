@@ -32,7 +32,7 @@ from partita.sampling.schedules import Schedule, linear_schedule, verbatim_sched
 from partita.sampling.solvers import Solver, dpmpp_2m, euler, heun
 from partita.score.codec import CHANNELS, MUSIC_CHANNELS, decode, encode
 from partita.score.context import lay_context
-from partita.score.grid import FRAME_RATE_HZ
+from partita.score.grid import FRAME_RATE_HZ, frame_count
 from partita.score.styles import Cast
 from partita.score.types import ROLES, Role, Score
 from partita.song.card import SolverName
@@ -144,18 +144,22 @@ class Writing:
         """Lay what is given where it stays, and show it to the model through the codec: clean, as in training."""
         empty = outline.empty_latents()
         given, self._song = sheet.given(empty), sheet.blank(empty)
-        music = outline.frames if given.kept[outline.end_frames :].any() else outline.end_frames
+        ended = not given.kept[outline.kept_frames :].any()
+        music = frame_count(outline.end_s) if ended else outline.frames
+        self._kept_frames = outline.kept_frames if ended else outline.frames
         lead = self._lead = max(0, SHORTEST_FRAMES - music)
         self._outline = outline.until(music).led_by(lead)
-        self._spans = _led(sheet.spans, lead, music)
+        self._spans = _led(sheet.spans, lead, music, outline.frames)
         self._latents = self._outline.empty_latents()
         frames = len(self._latents)
         laid, kept, held = self._latents.copy(), np.zeros(frames, dtype=bool), np.zeros(frames, dtype=bool)
-        laid[lead:], kept[lead:] = given.latents[:music], given.kept[:music]
-        held[lead:][given.start : given.stop] = True
-        self._given = Given(laid, given.start + lead, min(given.stop + lead, frames), kept)
+        both = min(music, outline.frames)  # of the song, and written
+        inside = slice(lead, lead + both)
+        laid[inside], kept[inside] = given.latents[:both], given.kept[:both]
+        held[inside][given.start : given.stop] = True
+        self._given = Given(laid, given.start + lead, min(given.stop + lead, lead + both), kept)
         there = held if self._beside else kept
-        self._latents[lead:][there[lead:]] = self._song[:music][there[lead:]]
+        self._latents[inside][there[inside]] = self._song[:both][there[inside]]
         self._fixed = np.zeros((frames, CHANNELS), dtype=bool)
         if self._beside:
             self._fixed = read_by_others(self._latents, self._roles)
@@ -167,8 +171,8 @@ class Writing:
 
     @property
     def latents(self) -> Tensor:
-        song, made = self._song.copy(), self._latents[self._lead :]
-        song[: len(made)] = made
+        song, kept = self._song.copy(), self._kept_frames
+        song[:kept] = self._latents[self._lead :][:kept]
         return torch.from_numpy(song)
 
     def run(self) -> Iterator[StepDone | Written]:
@@ -263,9 +267,11 @@ class Writing:
             self._shown[frames, :MUSIC_CHANNELS] = encode(score)[frames, :MUSIC_CHANNELS]
 
 
-def _led(spans: Sequence[Span], lead: int, music: int) -> tuple[Span, ...]:
-    """Spans of a song whose music has `music` frames, counted from `lead` frames before it, which are made too."""
-    moved = [(first + lead, min(stop, music) + lead) for first, stop in sorted(spans) if first < music]
+def _led(spans: Sequence[Span], lead: int, music: int, frames: int) -> tuple[Span, ...]:
+    """Spans of a song of `frames`, counted from `lead` frames before it, which are made too. One that reaches the
+    song's end reaches that of its music, which has `music` frames."""
+    ends = [music if stop >= frames else min(stop, music) for _, stop in sorted(spans)]
+    moved = [(first + lead, end + lead) for (first, _), end in zip(sorted(spans), ends, strict=True) if first < end]
     if lead and moved and moved[0][0] == lead:
         moved[0] = (0, moved[0][1])
     elif lead:
