@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from partita.errors import RequestError
-from partita.score.codec import CHANNELS, DRUM_PITCHES, LAYOUT, PITCH_CLASS_CODE, decode, encode, silence
-from partita.score.grid import FRAME_RATE_HZ, frame_count, lay_grid
+from partita.score.codec import CHANNELS, DRUM_PITCHES, LAYOUT, PITCH_CLASS_CODE, decode, encode, music_end_s, silence
+from partita.score.grid import FRAME_RATE_HZ, RELEASE_S, frame_count, lay_grid
 from partita.score.matching import note_f1
 from partita.score.types import ROLES, Grid, Note, Score, Section, Track
 
@@ -50,6 +52,19 @@ def test_lengths_come_back_within_a_few_milliseconds() -> None:
     for before, after in zip(score.tracks[1:], round_trip(score).tracks[1:], strict=True):
         ends = [n.start_s + n.duration_s for n in before.notes]
         assert [n.start_s + n.duration_s for n in after.notes] == pytest.approx(ends, abs=0.02), before.role
+
+
+def test_the_grid_says_where_the_music_ends_and_its_tail_begins() -> None:
+    score = replace(one_bar(), duration_s=5.0)
+    end_s = 2.313 + RELEASE_S
+    assert music_end_s(score) == pytest.approx(end_s)
+    wanted = lay_grid(score.grid, (), score.key, 5.0, end_s=end_s)
+    np.testing.assert_array_equal(encode(score)[:, LAYOUT.grid], wanted)
+
+
+def test_without_pitched_notes_the_music_ends_with_the_score() -> None:
+    score = one_bar()
+    assert music_end_s(replace(score, tracks=score.tracks[:1])) == score.duration_s
 
 
 def test_a_chord_keeps_its_inversion() -> None:

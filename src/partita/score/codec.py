@@ -20,7 +20,7 @@ from types import MappingProxyType
 import numpy as np
 
 from partita.errors import RequestError
-from partita.score.grid import FRAME_RATE_HZ, GRID_CHANNELS, frame_count, lay_grid
+from partita.score.grid import FRAME_RATE_HZ, GRID_CHANNELS, RELEASE_S, frame_count, lay_grid
 from partita.score.keys import parse_key
 from partita.score.types import ROLES, Grid, Note, Role, Score, Section, Track
 
@@ -109,7 +109,9 @@ def encode(score: Score) -> np.ndarray:
     frames = frame_count(score.duration_s)
     latents = np.empty((frames, CHANNELS), dtype=np.float32)
     latents[:, :MUSIC_CHANNELS] = silence(frames)
-    latents[:, LAYOUT.grid] = lay_grid(score.grid, score.sections, score.key, score.duration_s)
+    latents[:, LAYOUT.grid] = lay_grid(
+        score.grid, score.sections, score.key, score.duration_s, end_s=music_end_s(score)
+    )
     tonic = _tonic_shift(score.key)
     for track in score.tracks:
         if track.role == "drums":
@@ -118,6 +120,12 @@ def encode(score: Score) -> np.ndarray:
             _encode_mono(latents, track.role, track.notes, tonic)
     _encode_chords(latents, [track for track in score.tracks if track.role in CHORD_ROLES], tonic)
     return latents
+
+
+def music_end_s(score: Score) -> float:
+    """Where the music of a score ends and its tail begins; without pitched notes, where the score does."""
+    ends_s = [note.start_s + note.duration_s for track in score.tracks if not track.is_drums for note in track.notes]
+    return min(max(ends_s) + RELEASE_S, score.duration_s) if ends_s else score.duration_s
 
 
 def decode(

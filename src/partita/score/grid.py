@@ -30,6 +30,8 @@ GRID_CHANNELS: tuple[str, ...] = (
     "end",  # -1 far from the end, +1 at it
 )
 BARS_PER_PHRASE = 4
+RELEASE_S = 0.34
+"""From the last note's release to what the last channel calls the end: behind it only a tail is heard."""
 END_SCALE_S = 4.0
 """The last channel rises within about this time before the end: one to three bars of warning."""
 
