@@ -13,7 +13,7 @@ import torch
 from partita.models import native_step
 from partita.models.native_step import NativeStep, build, fits
 from partita.models.quantised import FixedPointLinear, Form, Int8Linear, plain
-from partita.models.qwen3_decoder import Head, KVCache, Qwen3Decoder, prefill
+from partita.models.qwen3_decoder import Head, KVCache, Qwen3Decoder, last_states, prefill
 from tests.models.tiny_qwen3 import pair
 
 PROMPTS = [[3, 1, 4, 1, 5, 9, 2], [2, 7, 1], [1, 6, 1, 8, 0, 3, 3, 9, 8, 8, 7, 4, 9, 8, 9, 4, 8, 4, 8, 2], [5] * 5]
@@ -65,6 +65,20 @@ def test_tokens_of_uneven_rows_have_the_logits_that_torch_computes(
         assert (found.shape, found.dtype) == ((len(rows), 63), torch.float32)
         # Scales of int8 are rounded to bfloat16 by torch's kernel alone.
         torch.testing.assert_close(found, expected, atol=LIMITS[dtype] * (2 if form is Int8Linear else 1), rtol=0)
+
+
+def test_runs_of_uneven_lengths_have_the_logits_that_torch_computes(function: Callable[..., None]):
+    _, decoder = pair()
+    head, lengths = decoder.head(), [3, 1, 2]
+    runs = torch.tensor([[7, 8, 9], [10, 0, 0], [11, 12, 0]])
+    ours, ids, places = started(decoder, [0, 1, 2])
+    theirs, *_ = started(decoder, [0, 1, 2])
+    step = NativeStep(function, decoder, head, ours)
+    found = step(runs, places, 0, lengths)
+    expected = head(last_states(decoder(runs, places, theirs, 23), lengths))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    places = places + torch.tensor(lengths)
+    torch.testing.assert_close(step(ids, places, 0), by_torch(decoder, head, theirs, ids, places), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("form", [plain, Int8Linear])

@@ -1,4 +1,4 @@
-// One decode step of Qwen3: the state of the next token of every row, through all layers, to logits.
+// One decode step of Qwen3: the states of the next tokens of every row, through all layers, to logits of what follows.
 //
 // Built for the machine at hand by models/native_step.py, which knows what the pointers are. All sums are float32; a
 // number depends on its own row alone, and neither on the number of rows nor on that of threads. Weights lie row by
@@ -150,7 +150,7 @@ inline void rotate(float* x, const float* cosines, const float* sines, int64_t w
 }
 
 struct Sizes {
-    int64_t rows, hidden, inner, layers, heads, kv_heads, head_dim, capacity, vocabulary, threads;
+    int64_t rows, tokens, hidden, inner, layers, heads, kv_heads, head_dim, capacity, vocabulary, threads;
     float eps;
     int32_t cache_kind;
 };
@@ -229,21 +229,21 @@ void attend_group(const Sizes& sizes, const Layer& layer, int64_t row, int64_t g
 
 }  // namespace
 
-// States [rows, hidden] are read and used up; cosines and sines [rows, head_dim] are of the rows' places [rows];
-// logits [rows, vocabulary].
+// States [rows * tokens, hidden] are read and used up; cosines and sines [rows * tokens, head_dim] are of the tokens'
+// places [rows * tokens], which rise in a row. Logits [rows, vocabulary] follow token `last[row]` of each row.
 extern "C" void partita_decode_step(const Sizes* given, const Layer* layers, const float* last_norm, const Matrix* head,
-                                    const int64_t* places, const float* cosines, const float* sines, float* states,
-                                    float* logits) {
+                                    const int64_t* last, const int64_t* places, const float* cosines,
+                                    const float* sines, float* states, float* logits) {
     const Sizes sizes = *given;
-    const int64_t rows = sizes.rows, hidden = sizes.hidden, inner = sizes.inner, width = sizes.head_dim;
+    const int64_t rows = sizes.rows, tokens = sizes.tokens, all = rows * tokens, hidden = sizes.hidden, inner = sizes.inner, width = sizes.head_dim;
     const int64_t joined_width = (sizes.heads + 2 * sizes.kv_heads) * width, heard_width = sizes.heads * width;
     const int64_t sharing = sizes.heads / sizes.kv_heads;
-    std::vector<float> joined(rows * joined_width), heard(rows * heard_width), active(rows * inner);
+    std::vector<float> joined(all * joined_width), heard(all * heard_width), active(all * inner);
 #pragma omp parallel num_threads(sizes.threads)
     {
-        std::vector<float> normed(rows * hidden), scores(sharing * (sizes.capacity + LANES));
+        std::vector<float> normed(all * hidden), scores(sharing * (sizes.capacity + LANES));
         const auto norm_all = [&](const float* weight) {  // by each thread for itself: it takes less than to wait
-            for (int64_t r = 0; r < rows; r++)
+            for (int64_t r = 0; r < all; r++)
                 norm(states + r * hidden, weight, sizes.eps, hidden, normed.data() + r * hidden);
         };
         const auto add = [&](int64_t n, int64_t r, float value) { states[r * hidden + n] += value; };
@@ -252,34 +252,36 @@ extern "C" void partita_decode_step(const Sizes* given, const Layer* layers, con
             norm_all(layer.before_attention);
 #pragma omp for schedule(static)
             for (int64_t n = 0; n < joined_width; n += PIECE)
-                multiply(layer.qkv, n, n + PIECE < joined_width ? n + PIECE : joined_width, normed.data(), rows,
+                multiply(layer.qkv, n, n + PIECE < joined_width ? n + PIECE : joined_width, normed.data(), all,
                          [&](int64_t m, int64_t r, float value) { joined[r * joined_width + m] = value; });
 #pragma omp for schedule(static)
             for (int64_t item = 0; item < rows * sizes.kv_heads; item++) {
                 const int64_t row = item / sizes.kv_heads, group = item % sizes.kv_heads;
                 const auto one = sizes.cache_kind == BFLOAT16 ? attend_group<BFloat16> : attend_group<float>;
-                one(sizes, layer, row, group, places[row], joined.data() + row * joined_width, cosines + row * width,
-                    sines + row * width, scores.data(), heard.data() + row * heard_width);
+                for (int64_t at = row * tokens; at < (row + 1) * tokens; at++)
+                    one(sizes, layer, row, group, places[at], joined.data() + at * joined_width, cosines + at * width,
+                        sines + at * width, scores.data(), heard.data() + at * heard_width);
             }
 #pragma omp for schedule(static)
             for (int64_t n = 0; n < hidden; n += PIECE)
-                multiply(layer.out, n, n + PIECE < hidden ? n + PIECE : hidden, heard.data(), rows, add);
+                multiply(layer.out, n, n + PIECE < hidden ? n + PIECE : hidden, heard.data(), all, add);
             norm_all(layer.before_mlp);
 #pragma omp for schedule(static)
             for (int64_t first = 0; first < inner; first += PIECE) {
                 const int64_t last = first + PIECE < inner ? first + PIECE : inner;
-                multiply(layer.gate_up, first, last, normed.data(), rows,
+                multiply(layer.gate_up, first, last, normed.data(), all,
                          [&](int64_t m, int64_t r, float value) { active[r * inner + m] = value; });
-                for (int64_t r = 0; r < rows; r++)
+                for (int64_t r = 0; r < all; r++)
                     for (int64_t n = first; n < last; n += LANES) store(&active[r * inner + n], silu(load(&active[r * inner + n])));
-                multiply(layer.gate_up, inner + first, inner + last, normed.data(), rows,
+                multiply(layer.gate_up, inner + first, inner + last, normed.data(), all,
                          [&](int64_t m, int64_t r, float value) { active[r * inner + m - inner] *= value; });
             }
 #pragma omp for schedule(static)
             for (int64_t n = 0; n < hidden; n += PIECE)
-                multiply(layer.down, n, n + PIECE < hidden ? n + PIECE : hidden, active.data(), rows, add);
+                multiply(layer.down, n, n + PIECE < hidden ? n + PIECE : hidden, active.data(), all, add);
         }
-        norm_all(last_norm);
+        for (int64_t r = 0; r < rows; r++)
+            norm(states + (r * tokens + last[r]) * hidden, last_norm, sizes.eps, hidden, normed.data() + r * hidden);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < sizes.vocabulary; n += PIECE)
             multiply(*head, n, n + PIECE < sizes.vocabulary ? n + PIECE : sizes.vocabulary, normed.data(), rows,

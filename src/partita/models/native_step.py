@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,8 @@ _KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 
 class _Sizes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("rows", "hidden", "inner", "layers", "heads", "kv_heads", "head_dim")),
-        *((name, ctypes.c_int64) for name in ("capacity", "vocabulary", "threads")),
+        *((name, ctypes.c_int64) for name in ("rows", "tokens", "hidden", "inner", "layers", "heads", "kv_heads")),
+        *((name, ctypes.c_int64) for name in ("head_dim", "capacity", "vocabulary", "threads")),
         ("eps", ctypes.c_float),
         ("cache_kind", ctypes.c_int32),
     )
@@ -140,15 +140,17 @@ class NativeStep:
         )
         self._norm, self._matrix = self._pointer(decoder.norm.weight), self._of(head.linear)
 
-    def __call__(self, ids: Tensor, places: Tensor, span: int) -> Tensor:
-        """Ids int64 `[B, 1]` at `places` `[B]` -> float32 logits `[B, V]`."""
-        states = self._decoder.embed_tokens(ids[:, 0]).float()
-        places = places.clamp(max=self._cache.capacity - 1)
-        table = self._cache.table
-        cos, sin = table.cos[places].float(), table.sin[places].float()
-        logits = torch.empty(ids.shape[0], self._head.ids.shape[0])
-        self._sizes.threads = torch.get_num_threads()
-        arguments = (places, cos, sin, states, logits)
+    def __call__(self, ids: Tensor, places: Tensor, span: int, lengths: Sequence[int] | None = None) -> Tensor:
+        """Ids int64 `[B, S]` from `places` `[B]` on -> float32 logits `[B, V]` of what follows each row's last token,
+        the last of `lengths` if these are given."""
+        rows, tokens = ids.shape
+        states = self._decoder.embed_tokens(ids.flatten()).float()
+        every = (places[:, None] + torch.arange(tokens)).clamp(max=self._cache.capacity - 1).flatten()
+        cos, sin = (half[every].float() for half in (self._cache.table.cos, self._cache.table.sin))
+        last = torch.tensor(lengths or [tokens] * rows) - 1
+        logits = torch.empty(rows, self._head.ids.shape[0])
+        self._sizes.tokens, self._sizes.threads = tokens, torch.get_num_threads()
+        arguments = (last, every, cos, sin, states, logits)
         self._function(
             ctypes.byref(self._sizes),
             self._layers,

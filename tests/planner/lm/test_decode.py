@@ -325,6 +325,12 @@ def test_with_it_a_seed_writes_the_same_beside_any_number_of_others(native: Qwen
     assert [written(native, seeds=[seed], **guided).tokens[0] for seed in (1, 2, 3, 4, 5)] == list(together)
 
 
+def test_with_it_a_row_that_is_forced_is_the_same_beside_any_number_of_others(native: Qwen3Decoder):
+    forced = {"constraint": Fake(script=((4, (3, 1, 4)), (9, (7,)), (20, (5, 5))))}
+    together = written(native, seeds=[1, 2, 3, 4, 5], **forced).tokens
+    assert [written(native, seeds=[seed], **forced).tokens[0] for seed in (1, 2, 3, 4, 5)] == list(together)
+
+
 def test_it_has_a_switch(native: Qwen3Decoder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("partita.planner.lm.steps.NativeStep", lambda *_: pytest.fail("it was taken"))
     assert written(native, speed=Speed(native=False)).tokens

@@ -65,7 +65,7 @@ class Script:
             vocab_size=vocab_size or self._vocabulary.size,
             num_hidden_layers=1, num_key_value_heads=1, head_dim=2, rope_theta=1e4,
         )  # fmt: skip
-        self.like = torch.zeros(1)
+        self.like, self.native = torch.zeros(1), None
         self.prompts: list[str] = []
         self.read = 0
         self._rows: list[list[int]] = []

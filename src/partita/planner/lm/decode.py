@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from partita.errors import RequestError
-from partita.models.qwen3_decoder import Head, Qwen3Decoder, last_states, padded, prefill
+from partita.models.qwen3_decoder import Head, Qwen3Decoder, padded, prefill
 from partita.planner.lm.sampling import Sampling, draw, draws, filtered, guide, mark_seen, seen_tokens
 from partita.planner.lm.steps import Speed, Step, make_step
 
@@ -162,7 +162,7 @@ class _Rows:
     """The rows of one run. The cache has all conditional ones first, then, where guided, all unconditional ones."""
 
     def __init__(self, decoder: Qwen3Decoder, head: Head, work: Continuation) -> None:
-        self._work, self._decoder, self._head = work, decoder, head
+        self._work, self._head = work, head
         self._device = decoder.like.device
         self.constraints = [work.constraint for _ in work.seeds]
         self.tokens: list[list[int]] = [[] for _ in work.seeds]
@@ -215,10 +215,8 @@ class _Rows:
         ids = padded(runs * len(self._work.prompts), self._device)
         places = self._tensor(self._cached())
         self._pending = [[] for _ in self.tokens]
-        if ids.shape[1] == 1:
-            return step(ids, places, self._span(live))
-        states = self._decoder(ids, places, self.cache, self._span(live))
-        return self._head(last_states(states, [len(run) for run in runs] * len(self._work.prompts)))
+        lengths = None if ids.shape[1] == 1 else [len(run) for run in runs] * len(self._work.prompts)
+        return step(ids, places, self._span(live), lengths)
 
     def _one(self, logits: Tensor, written: Tensor, live: list[int]) -> Tensor:
         """Logits `[B, V]` -> a token for each row, int64 `[N]`, drawn with its number at `written` `[N]`."""

@@ -7,7 +7,7 @@ step needs fixed shapes, so it looks at the cache in whole `SPAN_BLOCK`s and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from partita.models.native_step import NativeStep, fits
-from partita.models.qwen3_decoder import Head, KVCache, Qwen3Decoder
+from partita.models.qwen3_decoder import Head, KVCache, Qwen3Decoder, last_states
 
 SPAN_BLOCK = 256
 
 Body = Callable[[Tensor, Tensor, int], Tensor]
 """Ids `[B, 1]`, their places `[B]` and the span of cache to look at -> logits `[B, V]`."""
+
+Runs = Callable[[Tensor, Tensor, int, Sequence[int] | None], Tensor]
+"""As `Body`, and for ids `[B, S]` of rows that bring so many tokens each: logits after each one's last."""
 
 Captured = tuple[Callable[[], None], Tensor]
 """What runs a captured function again, and the tensor that then holds its result."""
@@ -37,10 +40,10 @@ class Speed:
 
 
 class Step(Protocol):
-    """Reads one token a row and gives the logits of what follows, which the next call may overwrite."""
+    """Reads tokens of each row and gives the logits of what follows, which the next call may overwrite."""
 
-    def __call__(self, ids: Tensor, places: Tensor, span: int) -> Tensor:
-        """As `Body`."""
+    def __call__(self, ids: Tensor, places: Tensor, span: int, lengths: Sequence[int] | None = None) -> Tensor:
+        """As `Runs`; without `lengths` each row brings one token."""
         ...
 
     def notices(self) -> list[str]:
@@ -51,8 +54,9 @@ class Step(Protocol):
 def make_step(decoder: Qwen3Decoder, head: Head, cache: KVCache, speed: Speed) -> Step:
     """The step for a network, a head and a cache, as quick as `speed` and the device allow."""
 
-    def body(ids: Tensor, places: Tensor, span: int) -> Tensor:
-        return head(decoder(ids, places, cache, span)[:, -1])
+    def body(ids: Tensor, places: Tensor, span: int, lengths: Sequence[int] | None = None) -> Tensor:
+        states = decoder(ids, places, cache, span)
+        return head(states[:, -1] if lengths is None else last_states(states, lengths))
 
     if speed.native and decoder.native is not None and fits(decoder, head, cache):
         return EagerStep(NativeStep(decoder.native, decoder, head, cache))
@@ -67,27 +71,27 @@ def make_step(decoder: Qwen3Decoder, head: Head, cache: KVCache, speed: Speed) -
 class EagerStep:
     """`body` as it is."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Runs) -> None:
         self._body = body
 
-    def __call__(self, ids: Tensor, places: Tensor, span: int) -> Tensor:
-        return self._body(ids, places, span)
+    def __call__(self, ids: Tensor, places: Tensor, span: int, lengths: Sequence[int] | None = None) -> Tensor:
+        return self._body(ids, places, span, lengths)
 
     def notices(self) -> list[str]:
         return []
 
 
 class GuardedStep:
-    """`quick` over whole blocks of the cache, and `plain` for good once that has failed."""
+    """`quick` for one token a row, over whole blocks of the cache; `plain` for runs, and for good once that failed."""
 
-    def __init__(self, quick: Body, plain: Body, capacity: int, name: str) -> None:
+    def __init__(self, quick: Body, plain: Runs, capacity: int, name: str) -> None:
         self._quick: Body | None = quick
         self._plain, self._capacity, self._name = plain, capacity, name
         self._notices: list[str] = []
 
-    def __call__(self, ids: Tensor, places: Tensor, span: int) -> Tensor:
-        if self._quick is None:
-            return self._plain(ids, places, span)
+    def __call__(self, ids: Tensor, places: Tensor, span: int, lengths: Sequence[int] | None = None) -> Tensor:
+        if self._quick is None or lengths is not None:
+            return self._plain(ids, places, span, lengths)
         whole = min(-(-span // SPAN_BLOCK) * SPAN_BLOCK, self._capacity)
         try:
             return self._quick(ids, places, whole)
@@ -96,7 +100,7 @@ class GuardedStep:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             self._notices.append(f"{self._name} failed ({reason[0]}); going on without it, more slowly.")
             self._quick = None
-            return self._plain(ids, places, span)
+            return self._plain(ids, places, span, None)
 
     def notices(self) -> list[str]:
         told, self._notices = self._notices, []
