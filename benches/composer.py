@@ -22,7 +22,7 @@ from partita.score.codec import decode, encode
 from partita.score.matching import note_f1
 from partita.score.sampler import play
 from partita.score.types import Role
-from partita.training.composer import caption, compose
+from partita.training.composer import compose, describe
 from partita.training.corpus import BENCH_SEEDS
 
 MEASURES = ("tempo", "key", "relative", "metre", "ending", "sound")
@@ -45,7 +45,12 @@ def measure(seed: int) -> Row:
     piece = compose(seed, duration_s=DURATION_S)
     composed_s = time.perf_counter() - began
     score = piece.score
-    heard = hear(Prompt(seed, caption(piece, seed), piece), score, play(score, sample_rate_hz=RATE_HZ), composed_s)
+    heard = hear(
+        Prompt(seed, describe(piece, seed, held_out=True), piece),
+        score,
+        play(score, sample_rate_hz=RATE_HZ),
+        composed_s,
+    )
     programs: dict[Role, int] = {track.role: track.program for track in score.tracks}
     again = decode(encode(score), score.grid, score.key, programs, duration_s=score.duration_s)
     returns = section_returns(compose(seed, duration_s=LONG_S).score)
@@ -98,7 +103,7 @@ def main() -> None:
     if given.pictures is not None:
         for seed in BENCH_SEEDS[: given.drawn]:
             piece = compose(seed, duration_s=DURATION_S)
-            title = f"{piece.spec.genre}: {caption(piece, seed)}"
+            title = f"{piece.spec.genre}: {describe(piece, seed, held_out=True).text}"
             draw(piece.score, play(piece.score, sample_rate_hz=RATE_HZ), given.pictures / f"{seed}.png", title)
 
 
