@@ -28,9 +28,11 @@ _PACKAGES = (
 @json_flag
 def command(as_json: bool) -> None:
     """Print the device, number format, threads, memory and folders that would be used, each with its reason."""
+    from partita.models.native_step import build
     from partita.runtime import Runtime
 
     settings = Settings.load()
+    step = build(settings.cache / "native")
     runtime = Runtime.detect()
     choices = {name: {"value": choice.value, "reason": choice.reason} for name, choice in runtime.choices().items()}
     versions = {name: _version(name) for name in _PACKAGES}
@@ -40,6 +42,7 @@ def command(as_json: bool) -> None:
             json.dumps(
                 {
                     "runtime": choices,
+                    "planner_step": {"value": "built" if step.function else "torch", "reason": step.reason},
                     "cpu": runtime.cpu,
                     "python": platform.python_version(),
                     "system": platform.platform(),
@@ -55,6 +58,7 @@ def command(as_json: bool) -> None:
     for name, choice in choices.items():
         value = f"{choice['value'] / 2**30:.1f} GiB" if name == "memory_bytes" else choice["value"]
         click.echo(f"{name.removesuffix('_bytes'):<16}{value}: {choice['reason']}")
+    click.echo(f"planner step    {step.reason if step.function else f'torch: {step.reason}'}")
     click.echo("packages        " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     for name, path in folders.items():
         click.echo(f"{name:<16}{path or 'not set'}")
