@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from partita.models.umt5 import WEAK_TAGS
-from partita.render.acestepv1.words import Wording, read_lyrics, read_tags, with_details, wordings_of
+from partita.render.acestepv1.words import LYRICS_MAX_IDS, Wording, read_lyrics, read_tags, with_details, wordings_of
 from partita.song.plan import Plan
 from partita.song.source import SongOrigin, SourceFacts
 from tests.render.acestepv1.tiny import MODEL, job_of, lyric_tokenizer, notes_of, own_song, sample_job
@@ -103,3 +103,12 @@ def test_lyrics_become_lines_of_ids():
     assert (empty.ids, empty.mask) == ((0,), (0,))
     spanish = read_lyrics(tokenizer, Wording("", "la", "es"), parity=False)
     assert spanish.ids[:2] == (261, 284)
+
+
+def test_lyrics_beyond_what_training_had_are_left_out_and_told():
+    tokenizer = lyric_tokenizer()
+    wording = Wording("", "la la la\n" * 1000, "en")
+    read, all_of_it = read_lyrics(tokenizer, wording, parity=False), read_lyrics(tokenizer, wording, parity=True)
+    assert len(all_of_it.ids) > len(read.ids) == LYRICS_MAX_IDS
+    assert read.ids == all_of_it.ids[:LYRICS_MAX_IDS]
+    assert read.notes == (f"The lyrics make {len(all_of_it.ids)} tokens; the model reads the first {LYRICS_MAX_IDS}.",)

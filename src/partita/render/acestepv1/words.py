@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -25,6 +25,8 @@ from partita.text.v1.lyrics import LyricTokens, tokenize_lyrics
 from partita.text.v1.tokenizer import LyricTokenizer
 
 TAGS_MAX_TOKENS = 256
+LYRICS_MAX_IDS = 4096
+"""In training no song had more."""
 UNSUNG = "[inst]"
 """A tag that v1 was trained on, and what its own page says to write for songs without a voice."""
 SetName = Literal["main", "source"]
@@ -124,8 +126,12 @@ def read_tags(encoder: TextEncoder, wording: Wording, *, weak: bool) -> Tags:
 
 
 def read_lyrics(tokenizer: LyricTokenizer, wording: Wording, *, parity: bool) -> LyricTokens:
-    """Ids of the lyrics, and what a writer should know of them.
+    """Ids of the lyrics, and what a writer should know of them. The original reads them all, however many.
 
     Raises RequestError where a line cannot be read.
     """
-    return tokenize_lyrics(wording.lyrics, tokenizer, language=wording.language, parity=parity)
+    read = tokenize_lyrics(wording.lyrics, tokenizer, language=wording.language, parity=parity)
+    if parity or len(read.ids) <= LYRICS_MAX_IDS:
+        return read
+    note = f"The lyrics make {len(read.ids)} tokens; the model reads the first {LYRICS_MAX_IDS}."
+    return replace(read, ids=read.ids[:LYRICS_MAX_IDS], notes=(*read.notes, note))
