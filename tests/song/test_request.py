@@ -25,6 +25,15 @@ def test_empty_words_are_refused(words):
     assert caught.value.field == "caption"
 
 
+def test_words_that_are_too_long_are_not_told_whole():
+    with pytest.raises(
+        RequestError, match=r"^lyrics cannot be 'la la .*\.\.\. \(50006 characters\): .* 50000"
+    ) as caught:
+        SongRequest(lyrics="la la " * 8334)
+    assert len(str(caught.value)) < 200
+    assert len(caught.value.value) == 50_004
+
+
 @pytest.mark.parametrize("duration", [0, -1, -0.5, math.nan, math.inf])
 def test_impossible_durations_are_refused_by_name(duration):
     with pytest.raises(RequestError, match="duration_s") as caught:

@@ -159,6 +159,7 @@ def test_the_built_in_model_is_told_of_regions_in_one_way_only():
         ({"references": ("a.wav",)}, "references"),
         ({"adapters": ("voice",)}, "adapters"),
         ({"task": TextToMusic(codes=(1, 2))}, "task.codes"),
+        ({"task": TextToMusic(strength=0.5)}, "task.strength"),
     ],
 )
 def test_what_a_model_cannot_hear_is_refused_with_the_models_that_can(fields, field):

@@ -14,6 +14,7 @@ from partita.song.card import ModelCard
 from partita.song.plan import CODES_PER_S
 from partita.song.request import SongRequest
 from partita.song.task import Retake, TextToMusic
+from partita.song.values import short
 from partita.text.languages import check_language
 from partita.text.prompts import BPM_RANGE, DURATION_RANGE_S, INSTRUMENTAL_LYRICS
 
@@ -42,7 +43,7 @@ def follow_plan(request: SongRequest) -> SongRequest:
         asked, settled = getattr(request, name), getattr(plan, name)
         if asked not in (None, "") and asked != settled:
             raise _bad(
-                f"{name} {_short(asked)} was asked for, and the plan says {_short(settled)}: leave {name} out, or "
+                f"{name} {short(asked)} was asked for, and the plan says {short(settled)}: leave {name} out, or "
                 "change the plan.",
                 name,
                 asked,
@@ -123,11 +124,6 @@ def check_planner(request: SongRequest, card: ModelCard, cards: Sequence[ModelCa
             "planner.negative_prompt",
             options.negative_prompt,
         )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _bad(message: str, field: str, value: Any = None) -> RequestError:

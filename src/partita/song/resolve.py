@@ -234,6 +234,7 @@ def _check_task(request: SongRequest, card: ModelCard, cards: Sequence[ModelCard
         ("references", bool(request.references), "references", "timbre references"),
         ("adapters", bool(request.adapters), "adapters", "adapters"),
         ("task.codes", codes is not None, "codes", "semantic codes"),
+        ("task.strength", codes is None and _follows_codes(request.task), "codes", "semantic codes"),
         ("plan.codes", planned is not None, "codes", "semantic codes"),
     ):
         if given and not getattr(card, able):
@@ -251,6 +252,10 @@ def _check_task(request: SongRequest, card: ModelCard, cards: Sequence[ModelCard
             field="duration_s",
             value=request.duration_s,
         )
+
+
+def _follows_codes(task: Task) -> bool:
+    return isinstance(task, TextToMusic) and task.strength != 1
 
 
 def _check_source(

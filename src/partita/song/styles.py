@@ -28,7 +28,7 @@ from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan
 from partita.song.request import SongRequest, TimeSignature
 from partita.song.task import TextToMusic
-from partita.song.values import Value
+from partita.song.values import Value, short
 from partita.text.detection import language_of
 from partita.text.languages import LANGUAGES, UNKNOWN
 from partita.text.prompts import BPM_RANGE, INSTRUMENTAL_LYRICS
@@ -369,15 +369,10 @@ def _style_of(text: str, path: Path) -> Style:
         field = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise _bad(path, f"has a field {field}, which styles have not: {', '.join(Style.model_fields)}") from None
-        seen = "" if first["type"] == "missing" else f" cannot be {_short(first.get('input'))}"
+        seen = "" if first["type"] == "missing" else f" cannot be {short(first.get('input'))}"
         raise _bad(path, f"is no style: {field}{seen}: {first['msg'].removeprefix('Value error, ')}") from None
     except RequestError as error:  # a key that is none
         raise _bad(path, f"is no style: keys: {error}") from None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _bad(path: Path, what: str) -> RequestError:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from partita.errors import RequestError
 
+LONGEST_SHOWN = 60
+
 
 class Value(BaseModel):
     """A frozen value without unknown fields, for what Partita itself fills in."""
@@ -51,4 +53,11 @@ def request_error(error: ValidationError, what: str = "request") -> RequestError
         reason = "it must be a finite number"
     if isinstance(value, (dict, BaseModel)):
         return RequestError(f"{field}: {reason}.", field=field, value=value)
-    return RequestError(f"{field} cannot be {value!r}: {reason[0].lower() + reason[1:]}.", field=field, value=value)
+    seen = short(value)
+    return RequestError(f"{field} cannot be {seen}: {reason[0].lower() + reason[1:]}.", field=field, value=value)
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it: whole pages of text are of no use there."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
