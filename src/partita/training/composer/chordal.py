@@ -98,7 +98,7 @@ def play_arp(context: Context) -> list[Event]:
     rate = rng.choice(genre.arp_rates)
     while rate * context.step_s < 0.105:
         rate *= 2
-    rate = min(rate, metre.beat)
+    rate = min(rate, metre.beat) if metre.beat % rate == 0 else 2 * (1 + (2 * context.step_s < 0.105))
     low = _arp_floor(context)
     gate = 0.62 if context.spec.program("arp") in _PLUCKED and rng.random() < 0.6 else 0.95
     rests = 0.18 if genre.name in ("ambient", "lofi", "hip hop") else 0.0

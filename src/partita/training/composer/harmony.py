@@ -5,6 +5,7 @@ Times are steps from the start of the piece. Knows nothing of instruments or rhy
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from partita.training.composer.genres import Genre
 from partita.training.composer.spec import PieceSpec
 from partita.training.composer.theory import Chord, Metre, build_chord, voice_chord
 
-_CLEAR = 0.12
+_CLEAR, _CLEAR_WITHOUT_BASS = 0.12, 0.3
 """How sure the key of a progression must be, 0 to 1, for a verse or a chorus. Others contrast, in a bridge."""
 _QUICKEST_CHORD_S = 0.8
 _SLOWEST_CHORD_S = 4.3
@@ -61,7 +62,9 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
     """Chords for every section. Sections of one kind share a progression; the last bar before the end is a dominant."""
     tonic, mode = parse_key(spec.key)
     size = rng.choice(genre.chord_sizes)
-    chooser = _Progressions(rng, genre, mode, size)
+    grounded = spec.program("bass") is not None
+    chooser = _Progressions(rng, genre, mode, size, _CLEAR if grounded else _CLEAR_WITHOUT_BASS)
+    longest = int(_SLOWEST_CHORD_S / metre.step_s(spec.bpm))
     sections: list[SectionFrame] = []
     seen: dict[SectionKind, int] = {}
     step = 0
@@ -70,14 +73,17 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
         end = step + plan.bars * metre.bar
         tokens, bars_per_chord = chooser.of(plan.kind)
         length = _chord_steps(bars_per_chord, metre, metre.step_s(spec.bpm))
-        spans = _lay(tokens, length, step, end, tonic, mode, size)
+        chords = [build_chord(tonic, mode, token, size) for token in _cut(tokens, math.ceil((end - step) / length))]
+        home = build_chord(tonic, mode, "1", size)
+        away = build_chord(tonic, mode, "4", size)
+        before = sections[-1].spans[-1] if sections and sections[-1].spans else None
+        spans = _lay(chords, length, step, end, before, max(longest, length), (home, away))
         if plan.bars >= 2 and (is_last or rng.random() < 0.45 * (1 - genre.loop)):
             spans = _cadence(spans, build_chord(tonic, mode, _dominant(rng, genre, mode), size), end - metre.bar)
         repeat = seen.get(plan.kind, 0)
         seen[plan.kind] = repeat + 1
         sections.append(SectionFrame(plan.kind, index, repeat, step, end, tuple(spans), is_last))
         step = end
-    grounded = spec.program("bass") is not None
     final = build_chord(tonic, mode, "1", min(size, 4) if grounded and rng.random() < 0.5 else 3)
     rootless = grounded and rng.random() < 0.6
     return Harmony(tuple(sections), final, step, rootless)
@@ -86,9 +92,9 @@ def plan_harmony(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre
 class _Progressions:
     """Draws a progression for each kind of section once, and gives the same again when the kind comes back."""
 
-    def __init__(self, rng: random.Random, genre: Genre, mode: Mode, size: int) -> None:
+    def __init__(self, rng: random.Random, genre: Genre, mode: Mode, size: int, least: float) -> None:
         pool = genre.minor_progressions if mode == "minor" else genre.major_progressions
-        clear = [name for name in pool if clarity(name, mode, size) >= _CLEAR] or list(pool)
+        clear = [name for name in pool if clarity(name, mode, size) >= least] or list(pool)
         at_home = [name for name in clear if name[0] == "1"] or clear
         first = rng.choice(at_home if rng.random() < 0.6 else clear)
         second = first if rng.random() < genre.loop else rng.choice(clear)
@@ -129,18 +135,37 @@ def _chord_steps(bars_per_chord: float, metre: Metre, step_s: float) -> int:
     return length
 
 
-def _lay(tokens: list[str], length: int, start: int, end: int, tonic: int, mode: Mode, size: int) -> list[Span]:
-    """Chords of `length` steps, over and over, from `start` to `end`."""
+def _cut(tokens: list[str], count: int) -> list[str]:
+    """A progression for a section that has room for `count` chords: where that is too few, its end is kept."""
+    return tokens if count >= len(tokens) or count < 2 else [*tokens[: count - 1], tokens[-1]]
+
+
+def _lay(
+    chords: list[Chord],
+    length: int,
+    start: int,
+    end: int,
+    before: Span | None,
+    longest: int,
+    instead: tuple[Chord, Chord],
+) -> list[Span]:
+    """Chords of `length` steps, over and over, from `start` to `end`, behind the span `before`.
+
+    A chord that would stay for more than `longest` steps gives way to one of `instead`.
+    """
     spans: list[Span] = []
-    step, index = start, 0
-    while step < end:
+    stayed, last = (before.end - before.start, before.chord) if before is not None else (0, None)
+    for index, step in enumerate(range(start, end, length)):
         until = min(end, step + length)
-        chord = build_chord(tonic, mode, tokens[index % len(tokens)], size)
-        if spans and spans[-1].chord == chord and spans[-1].end - spans[-1].start < 2 * length:
+        chord = chords[index % len(chords)]
+        if chord == last and stayed + length > longest:
+            chord = instead[1] if chord == instead[0] else instead[0]
+        if chord == last and spans:
             spans[-1] = Span(spans[-1].start, until, chord)
         else:
             spans.append(Span(step, until, chord))
-        step, index = until, index + 1
+        stayed = stayed + length if chord == last else length
+        last = chord
     return spans
 
 
