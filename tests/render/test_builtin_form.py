@@ -184,17 +184,17 @@ def test_notes_before_the_settled_frame_stay_whatever_follows(seed: int, known: 
     assert early(unwritten) == early(latents)
 
 
-def test_an_early_first_note_begins_with_its_song() -> None:
-    score = Score(
-        GRID,
-        "C major",
-        4.0,
-        (Track("lead", 0, (Note(1.995, 1.0, 64, 90),)), Track("drums", 0, (Note(1.99, 0.1, 36, 90),))),
-    )
-    latents = encode(score)
+def test_what_is_played_or_held_when_a_song_begins_begins_with_it() -> None:
+    lead = (Note(1.995, 1.0, 64, 90),)
+    pad = tuple(Note(1.0, 2.5, pitch, 80) for pitch in (55, 60, 64))
+    bass = (Note(1.0, 1.1, 36, 80),)  # is let go at once
+    drums = (Note(1.99, 0.1, 36, 90),)
+    tracks = (Track("lead", 0, lead), Track("drums", 0, drums), Track("pad", 0, pad), Track("bass", 0, bass))
+    latents = encode(Score(GRID, "C major", 4.0, tracks))
     begin_at_once(latents, 50)
     song = decode(latents[50:], GRID, "C major", PROGRAMS)
     assert {track.role: [(n.start_s, n.pitch) for n in track.notes] for track in song.tracks} == {
         "lead": [(0.0, 64)],
         "drums": [(0.0, 36)],
+        "pad": [(0.0, 55), (0.0, 60), (0.0, 64)],
     }

@@ -21,6 +21,7 @@ LAST_CHORD_S = 1.2  # at least, in those pieces
 TAIL_S = 1.25
 """From the last release to the end of the song: what the room and most instruments need to die away."""
 SHORTEST_TAIL_SHARE = 0.45  # of a song that is too short for that
+_CLEARLY_S = 0.4  # by which a last chord in the middle of what the model writes is longer than the shortest
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def music_end_s(grid: Grid, duration_s: float) -> tuple[float, float]:
     if line_s < 0:
         released_s = max(duration_s - TAIL_S, (1 - SHORTEST_TAIL_SHARE) * duration_s)
         line_s = _last_line(grid, released_s / 2)
-        return max(line_s + LAST_CHORD_S, released_s) + RELEASE_S, released_s
+        return max(line_s + LAST_CHORD_S + _CLEARLY_S, released_s) + RELEASE_S, released_s
     room_s = duration_s - TAIL_S - line_s
     held_s = math.floor(room_s / grid.beat_s + _NOTHING_S) * grid.beat_s
     end_s = line_s + (held_s if held_s >= LAST_CHORD_S else room_s) + RELEASE_S

@@ -15,6 +15,7 @@ from partita.score.types import ROLES, Role
 
 _SUSTAINED: tuple[Role, ...] = (*MONO_ROLES, *CHORD_ROLES)
 _EARLIEST = -1.0  # place within the frame
+_HELD_FRAMES = 5  # 0.2 s
 
 
 def without(latents: np.ndarray, roles: Collection[Role]) -> np.ndarray:
@@ -60,14 +61,17 @@ def settled_frame(latents: np.ndarray) -> int:
 
 def begin_at_once(latents: np.ndarray, frame: int) -> None:
     """Notes that are played a little before the beat with which a song begins in `frame`, in the frame before, begin
-    with it instead. In place."""
+    with it instead, and so do those that were struck earlier and are held well into it. In place."""
     if frame == 0:
         return
     for role in ROLES:
         group = next(index for index, members in enumerate(OFFSET_GROUPS) if role in members)
         for onset in _onset_channels(role):
-            if frame - 1 in onset_frames(latents[:, onset]):
-                latents[frame, onset] = latents[frame - 1, onset]
+            struck = [first for first in onset_frames(latents[:, onset]) if first == frame - 1]
+            if role != "drums":
+                struck += [a for a, stop in _sounding(latents, role) if a < frame and stop >= frame + _HELD_FRAMES]
+            if struck:
+                latents[frame, onset] = latents[struck[-1], onset]
                 latents[frame - 1, onset] = ONSET_OFF
                 latents[frame, LAYOUT.offsets.start + group] = _EARLIEST
 
