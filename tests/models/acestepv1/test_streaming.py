@@ -82,6 +82,15 @@ def test_paced_rows_are_asked_for_between_their_edges_and_only_when_needed() -> 
         rows.take(57, 58)
 
 
+@given(reach=st.integers(0, 9), up=st.integers(1, 4), down=st.integers(1, 4), rows=st.integers(0, 60))
+def test_rows_are_ready_when_nothing_more_is_needed_for_them(reach: int, up: int, down: int, rows: int) -> None:
+    local = Local(lambda x: x, reach, up, down)
+    ready = local.ready(rows)
+    if ready:
+        assert local.window(0, ready, 1000)[1] <= rows
+    assert local.window(0, ready + 1, 1000)[1] > rows
+
+
 def test_a_whole_is_run_in_stretches() -> None:
     lengths: list[int] = []
 

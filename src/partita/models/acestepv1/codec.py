@@ -175,7 +175,7 @@ class MusicCodec:
             rows = Stream(Paced(self._decoder_rows(latents), edges), resample)
         for edge in edges[1:]:
             # What the stretches so far suffice for, without looking into the next one.
-            end = last if edge == edges[-1] else (edge - resample.reach) // resample.down * resample.up
+            end = last if edge == edges[-1] else resample.ready(edge)
             if end <= first:
                 continue
             with torch.no_grad():

@@ -36,6 +36,10 @@ class Local:
         """Output rows of `rows` input rows."""
         return -(-rows * self.up // self.down)
 
+    def ready(self, rows: int) -> int:
+        """Output rows that the first `rows` input rows suffice for, where more of them follow."""
+        return max(0, rows // self.down - -(-self.reach // self.down)) * self.up
+
     def window(self, first: int, end: int, rows: int) -> tuple[int, int]:
         """The input rows, of `rows` in all, that output rows `first` to `end` are computed from."""
         reach = -(-self.reach // self.down) * self.down
