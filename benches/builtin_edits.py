@@ -1,8 +1,9 @@
 """Does the built-in model edit its own songs? `python benches/builtin_edits.py` (about four minutes)
 
 Songs of 20 s from the bench's prompts, which the model never saw, are each repainted (four bars in the middle),
-extended by 8 s to the left, to the right and on both sides, and retaken (variance 0.2). The same edits of the same
-songs are made with random weights, which must fail. Counted for every edit:
+extended by 8 s to the left, to the right and on both sides, retaken (variance 0.2), and have their last track written
+anew beside the others (lego), which is then taken out again (extract). The same edits of the same songs are made with
+random weights, which must fail. Counted for every edit:
 
 - seams: of the joints, those whose flux is within the song's own 99th percentile (`measure.seams`).
 - tempo: the meter hears, in the whole song, what it heard in the source or what the plan says, within 2 %.
@@ -10,7 +11,8 @@ songs are made with random weights, which must fail. Counted for every edit:
 - made: that of the made notes alone is. Beside it stands what the source's own notes of as long a stretch give, for a
   few bars of good music are not always in the key of the whole.
 - scale, on grid: shares of the made notes in the key's scale, and of the made drum hits on a sixteenth.
-- outside: the latents outside of the spans are the source's bit for bit, and so are the notes that begin there.
+- outside: the latents outside of the spans are the source's bit for bit, and so are the notes that begin there. Of a
+  lego every other track's notes are the source's, and the one that is taken out again has its own.
 - apart: retakes that are another song than the original (note F1 under 0.95).
 
 Exits 1 where trained weights miss a bar or random ones meet them all. `--pictures DIR` draws every edit.
@@ -34,19 +36,20 @@ from partita.engine.song import Song
 from partita.measure.key import key_of_notes, relation
 from partita.measure.seams import Seam, seam
 from partita.measure.tempo import same_tempo, tempo
+from partita.render.builtin.tracks import roles_of, track_of
 from partita.runtime import Runtime
 from partita.score.keys import parse_key, scale_pitch_classes
 from partita.score.matching import note_f1
-from partita.score.types import Grid, Note, Role, Score, Track
+from partita.score.types import Note, Role, Score, Track
 from partita.settings import Settings
 from partita.song.request import SongRequest
 from partita.song.source import AudioRef
-from partita.song.task import Extend, Repaint, Retake, Task
+from partita.song.task import Extend, Extract, Lego, Repaint, Retake, Task
 from partita.weights.builtin import BUILTIN_DIRECTORY
 
 SONGS = 24
 ADDED_S, REPAINTED_BARS, VARIANCE = 8.0, 4, 0.2
-KINDS = ("repaint", "left", "right", "both", "retake")
+KINDS = ("repaint", "left", "right", "both", "retake", "lego")
 TEMPO_TOLERANCE = 0.02
 SAME_SONG_F1 = 0.95
 # Shares: joints that pass (of the bar lines of uncut songs 19 of 20 do), edits that keep tempo and key (about as many
@@ -76,14 +79,17 @@ class Edited:
         return sum(one.flux_percentile <= 99.0 for one in self.joints)
 
 
-def task_of(kind: str, source: AudioRef, grid: Grid, seed: int) -> Task:
-    """One of `KINDS` for a song of `DURATION_S` on `grid` that was made with `seed`."""
+def task_of(kind: str, source: AudioRef, score: Score, seed: int) -> Task:
+    """One of `KINDS` for a song of `DURATION_S` with `score` that was made with `seed`."""
+    grid = score.grid
     if kind == "repaint":
         first_bar = max(0, round((DURATION_S / grid.bar_s - REPAINTED_BARS) / 2))
         start_s = first_bar * grid.bar_s
         return Repaint(source=source, start_s=start_s, end_s=min(start_s + REPAINTED_BARS * grid.bar_s, DURATION_S))
     if kind == "retake":
         return Retake(of_seed=seed, variance=VARIANCE)
+    if kind == "lego":
+        return Lego(source=source, track=track_of(score.tracks[-1].role, score.tracks[-1].program))
     left_s, right_s = (ADDED_S if kind in (side, "both") else 0.0 for side in ("left", "right"))
     return Extend(source=source, left_s=left_s, right_s=right_s)
 
@@ -108,12 +114,12 @@ def edit_all(
         assert song.score is not None  # the built-in model always makes one
         source = makes.hold(song)
         for kind in KINDS:
-            task = task_of(kind, source, song.score.grid, prompt.seed)
+            task = task_of(kind, source, song.score, prompt.seed)
             words = {"caption": prompt.caption, "duration_s": DURATION_S, "key": prompt.key} if kind == "retake" else {}
             if kind == "retake":
                 words |= {"bpm": round(grid.bpm), "time_signature": grid.time_signature}
             edit = edits.generate(SongRequest(model="built-in", task=task, seed=prompt.seed + 1, **words))
-            yield kind, judge(prompt.seed, kind, song, edit)
+            yield kind, judge(prompt.seed, kind, song, edit, edits)
             if pictures is not None:
                 assert edit.score is not None
                 title = f"{kind} {spans_s(edit)}: {prompt.caption}"
@@ -135,12 +141,16 @@ def within(score: Score, spans: tuple[tuple[float, float], ...], *, outside: boo
     }
 
 
-def judge(seed: int, kind: str, song: Song, edit: Song) -> Edited:
+def judge(seed: int, kind: str, song: Song, edit: Song, engine: Engine) -> Edited:
     """Measure one edit of `song`."""
     assert song.score is not None
     assert edit.score is not None
     spans, plan = spans_s(edit), edit.record.plan
     made = within(edit.score, spans)
+    task = edit.record.request.task
+    if isinstance(task, Lego):
+        written = roles_of(task.track, {track.role: track.program for track in edit.score.tracks})
+        made = {role: notes for role, notes in made.items() if role in written}
     tuned = [note for role, notes in made.items() if role != "drums" for note in notes]
     scale = scale_pitch_classes(*parse_key(edit.score.key))
     drums = tuple(made.get("drums", ()))
@@ -159,7 +169,9 @@ def judge(seed: int, kind: str, song: Song, edit: Song) -> Edited:
         in_scale=float(np.mean([note.pitch % 12 in scale for note in tuned])) if tuned else 0.0,
         on_grid=drums_on_grid(hits),
         notes_a_second=sum(len(notes) for notes in made.values()) / sum(b - a for a, b in spans),
-        outside_same=outside_same(song, edit, spans),
+        outside_same=others_same(song, edit, task, engine)
+        if isinstance(task, Lego)
+        else outside_same(song, edit, spans),
         apart=note_f1([song.score], [edit.score]) < SAME_SONG_F1 if kind == "retake" else None,
     )
 
@@ -214,6 +226,23 @@ def outside_same(song: Song, edit: Song, spans: tuple[tuple[float, float], ...])
         }
 
     return facts(here, 0.0) == facts(there, shift_s)
+
+
+def others_same(song: Song, edit: Song, task: Lego, engine: Engine) -> bool:
+    """Whether the tracks that were not written have the source's notes, and the written one, taken out, its own."""
+    assert song.score is not None
+    assert edit.score is not None
+    programs: dict[Role, int] = {track.role: track.program for track in (*song.score.tracks, *edit.score.tracks)}
+    written = roles_of(task.track, programs)
+    was, now = (
+        {track.role: track.notes for track in one.tracks if track.role not in written}
+        for one in (song.score, edit.score)
+    )
+    if not any(track.role in written for track in edit.score.tracks):
+        return was == now
+    alone = engine.generate(SongRequest(model="built-in", task=Extract(source=engine.hold(edit), track=task.track)))
+    assert alone.score is not None
+    return was == now and alone.score.tracks == tuple(t for t in edit.score.tracks if t.role in written)
 
 
 def row(name: str, edits: list[Edited]) -> str:
