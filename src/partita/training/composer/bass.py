@@ -55,7 +55,7 @@ def _bar(section: SectionFrame, context: Context, pattern: str, bar: int) -> lis
         start, end = bar + step, bar + step + length
         span = span_at(section, start)
         # A note held over a change of chord gives way to the next root.
-        accent = 1.0 if step == 0 else 0.9
+        accent = 1.0 if step == 0 else 0.9 * context.touch(step)
         stop = min(end, span.end)
         gate = 0.95 if length > 1 else 0.8
         pitch = _pitch(section, context, span, token, end)

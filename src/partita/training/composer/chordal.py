@@ -12,6 +12,8 @@ from partita.training.composer.theory import Chord
 
 _PHRASE = 4  # bars
 _LONGEST_PAD_BARS = 2
+_QUICK_WALTZ_S = 0.5
+"""Beats shorter than this need more than their first in three to be heard."""
 _PLUCKED = (28, 45, 80, 81)
 
 
@@ -22,7 +24,10 @@ def play_chords(context: Context) -> list[Event]:
         (rng.choice(genre.comping), rng.choice(genre.comping)),
         key=lambda name: len(hits(COMPING[name][signature][0])),
     )
-    keeping = rng.choice(STEADY)
+    quick_waltz = signature == "3/4" and context.step_s * context.metre.beat < _QUICK_WALTZ_S
+    keeping = "quarters" if quick_waltz else rng.choice(STEADY)
+    if quick_waltz and style == other == "oompah":
+        other = style = keeping
     centre = 57.0 if context.spec.program("bass") is None else 60.0
     rootless = context.harmony.rootless
     previous: tuple[int, ...] | None = None
@@ -62,7 +67,7 @@ def _strike(
             index += 1
         gate = 0.97 if length > 2 else 0.9 if length == 2 else 0.75
         stop = min(end, spans[index].end)
-        loudness = level * ACCENTS[mark]
+        loudness = level * ACCENTS[mark] * context.touch(step)
         events.append(Event(start, (stop - start) * gate, voicings[index], loudness))
         if end > stop and index + 1 < len(spans) and end - stop >= 2:
             events.append(Event(stop, (end - stop) * gate, voicings[index + 1], loudness * 0.92))
@@ -115,6 +120,7 @@ def play_arp(context: Context) -> list[Event]:
                 chosen = turn if bar % _PHRASE == _PHRASE - 1 else figure
                 rung = 0 if start == span.start else chosen[place // rate % len(chosen)]
                 accent = 1.0 if place == 0 else (0.96 if steady else 0.9) if on_beat else 0.72 if steady else 0.8
+                accent *= context.touch(place)
                 length = min(rate, span.end - start) * gate
                 pitch = ladder[min(rung, len(ladder) - 1)]
                 events.append(Event(start, length, (pitch,), context.level(section, start) * accent))

@@ -30,6 +30,8 @@ class Event(NamedTuple):
 
 FULL_SECTIONS: tuple[SectionKind, ...] = ("chorus", "solo")
 _RISE_BARS = 2
+_QUICK_BEAT_S = 0.45
+_QUICK_OFF_BEAT = 0.78
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,15 @@ class Context:
         """Whether a section is a full one that has been heard before: the last chorus is fuller than the first."""
         later = self.harmony.sections[section.index + 1 :]
         return section.kind in FULL_SECTIONS and section.repeat > 0 and all(one.kind != section.kind for one in later)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether beats come so fast that what lies between them is played lightly."""
+        return self.step_s * self.metre.beat < _QUICK_BEAT_S
+
+    def touch(self, step: int) -> float:
+        """How firmly a step of a bar is played, 1 on beats: at a quick tempo eighths alike would blur them."""
+        return _QUICK_OFF_BEAT if self.is_quick and step % self.metre.beat else 1.0
 
     def level(self, section: SectionFrame, step: float) -> float:
         """How loud the band is at `step` of a section."""

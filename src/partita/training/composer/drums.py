@@ -101,7 +101,8 @@ def _bar(context: Context, section: SectionFrame, kit: _Kit, groove: str, bar: i
         # Sixteenths of one hand become a roll, not a groove, when they come faster than about ten a second.
         if step % 2 and context.step_s < _FASTEST_HAND_S and key not in (_KICK, *_HANDS):
             continue
-        events.append(Event(bar + step, 1, (key,), ACCENTS[mark] * _BALANCE.get(key, 1.0) * level))
+        touch = context.touch(step) if key in _BALANCE else 1.0
+        events.append(Event(bar + step, 1, (key,), ACCENTS[mark] * _BALANCE.get(key, 1.0) * touch * level))
     if section.kind in FULL_SECTIONS and not thin:
         taken = {step for step, key, _ in drum_hits(groove) if key == _SNARE}
         events += [
