@@ -227,7 +227,7 @@ def test_flow_editing_takes_the_sources_words_from_its_record():
         (FlowEdit(source="a.wav"), {}, "give source_caption"),
         (FlowEdit(source="a.wav", source_caption="x"), {}, "words that the source already has"),
         (FlowEdit(source="a.wav", source_caption="y", n_min=0.5, n_max=0.5), {}, "n_max must be greater"),
-        (FlowEdit(source="a.wav", source_caption="y"), {"sampling": Sampling(solver="heun")}, "only the solver euler"),
+        (FlowEdit(source="a.wav", source_caption="y"), {"sampling": Sampling(solver="heun")}, "the solver euler alone"),
         (
             FlowEdit(source="a.wav", source_caption="y"),
             {"sampling": Sampling(guidance="adg"), "model": "ace-step-1.5-base"},

@@ -60,6 +60,14 @@ def test_other_models_have_none_of_them():
         ({"guidance_decay": 0.5, "guidance_scale": 2.0}, "guidance_floor", "under the scale"),
         ({"oss_steps": (4, 8), "steps": 2}, "oss_steps", "replaces steps"),
         ({"oss_steps": (4, 8), "solver": "heun"}, "oss_steps", "use euler or sde"),
+        ({"guidance_scale": 1.0, "guidance_share": 0.7}, "guidance_share", "no guidance"),
+        ({"guidance_scale": 1.0, "guidance_text": 5.0, "guidance_lyrics": 2.0}, "guidance_text", "no guidance"),
+        ({"guidance_scale": 1.0, "erg": ("tags",)}, "erg", "no guidance"),
+        ({"guidance": "cfg", "guidance_text": 5.0, "guidance_lyrics": 2.0}, "guidance", "take its place"),
+        ({"guidance_scale": 9.0, "guidance_text": 5.0, "guidance_lyrics": 2.0}, "guidance_scale", "take its place"),
+        ({"guidance_decay": 1.0, "guidance_text": 5.0, "guidance_lyrics": 2.0}, "guidance_decay", "take its place"),
+        ({"guidance_floor": 5.0}, "guidance_floor", "guidance_decay, which is 0"),
+        ({"timesteps": (0.0, 0.0)}, "timesteps", "begin at 1"),
         ({"solver": "dpmpp-2m"}, "solver", "solvers euler, heun, sde, not dpmpp-2m"),
         ({"guidance": "adg"}, "guidance", "guidances apg, cfg, cfg-star, not adg"),
     ],
@@ -68,6 +76,11 @@ def test_v1_refuses_what_it_does_not_have(fields, field, says):
     with pytest.raises(RequestError, match=says) as caught:
         resolved(sampling=Sampling(**fields))
     assert caught.value.field == f"sampling.{field}"
+
+
+@pytest.mark.parametrize("fields", [{"guidance_scale": 1.0, "erg": ("tags",)}, {"guidance_floor": 5.0}])
+def test_what_does_nothing_beside_the_rest_is_ignored_in_parity_as_the_original_does(fields):
+    assert resolved(sampling=Sampling(**fields), parity=True).sampling.v1 is not None
 
 
 @pytest.mark.parametrize("steps", [(), (0, 1), (3, 3), (5, 2), (1, 1001)])

@@ -18,6 +18,7 @@ V1_FIELDS = tuple(V1Sampling.model_fields)
 # Those of v1's knobs that its ways of making a region, and of editing, leave out.
 _NOT_IN_SPANS = ("omega",)
 _NOT_IN_EDITS = V1_FIELDS
+_OF_GUIDANCE = tuple(name for name in V1_FIELDS if name.startswith("guidance") or name == "erg")
 
 
 class ResolvedSampling(Value):
@@ -40,19 +41,12 @@ def resolve_sampling(request: SongRequest, card: ModelCard, warnings: list[str])
     asked, defaults = request.sampling, card.sampling
     edits = isinstance(request.task, FlowEdit)
     usual_steps = (defaults.edit_steps if edits else None) or defaults.steps
-    v1 = _v1(request, card)
+    guidance, scale = _guidance(request, card)
+    v1 = _v1(request, card, scale)
     steps = _steps(asked, card, usual_steps) if v1 is None or not v1.oss_steps else len(v1.oss_steps)
     shift = _shift(request, card, warnings)
     _check_timesteps(asked, card)
     solver = _solver(request, card)
-    guidance, scale = _guidance(request, card)
-    if v1 is not None and v1.guidance_decay > 0 and v1.guidance_floor > scale:
-        raise RequestError(
-            f"guidance falls from {scale:g} towards guidance_floor, which is {v1.guidance_floor:g}: give a floor under "
-            "the scale, or no guidance_decay.",
-            field="sampling.guidance_floor",
-            value=v1.guidance_floor,
-        )
     for name, value, usual in (
         ("steps", steps, (usual_steps, *defaults.other_steps)),
         ("shift", shift, (defaults.shift,)),
@@ -139,8 +133,8 @@ def _solver(request: SongRequest, card: ModelCard) -> SolverName:
         raise _not_among("solver", "sampling.solver", solver, defaults.solvers, card.id)
     if isinstance(task, FlowEdit) and asked is not None and asked not in defaults.edit_solvers:
         raise RequestError(
-            f"edit follows the difference of two velocities, which only the solver "
-            f"{' and '.join(defaults.edit_solvers)} does; {asked} was asked for: leave it out.",
+            f"edit follows the difference of two velocities, with the solver {' or '.join(defaults.edit_solvers)} "
+            f"alone; {asked} was asked for: leave it out.",
             field="sampling.solver",
             value=asked,
         )
@@ -177,8 +171,8 @@ def _guidance(request: SongRequest, card: ModelCard) -> tuple[GuidanceName, floa
     return guidance, scale
 
 
-def _v1(request: SongRequest, card: ModelCard) -> V1Sampling | None:
-    """The knobs of ACE-Step v1, or none where the model has none of them."""
+def _v1(request: SongRequest, card: ModelCard, scale: float) -> V1Sampling | None:
+    """The knobs of ACE-Step v1, or none where the model has none of them. `scale` is that of guidance."""
     asked, usual = request.sampling, card.sampling.v1
     given = {name: getattr(asked, name) for name in V1_FIELDS if getattr(asked, name) is not None}
     if usual is None:
@@ -200,9 +194,38 @@ def _v1(request: SongRequest, card: ModelCard) -> V1Sampling | None:
     knobs = usual.model_copy(update=given)
     if (knobs.guidance_text > 1) != (knobs.guidance_lyrics > 1):
         raise _v1_error("guidance_text and guidance_lyrics act together, each above 1: give both, or none.", given)
+    if not request.parity:
+        _check_guided(asked, given, knobs, scale)
+    if knobs.guidance_decay > 0 and knobs.guidance_floor > scale > 1:
+        raise _v1_error(
+            f"guidance falls from {scale:g} towards guidance_floor, which is {knobs.guidance_floor:g}: give a floor "
+            "under the scale, or no guidance_decay.",
+            {"guidance_floor": knobs.guidance_floor},
+        )
     if knobs.oss_steps:
         _check_oss(asked, card.sampling)
+    if asked.timesteps is not None and not any(asked.timesteps):
+        raise _v1_error(
+            "timesteps are all 0, which is music: begin at 1, which is noise.", {"timesteps": asked.timesteps}
+        )
     return knobs
+
+
+def _check_guided(asked: Sampling, given: dict[str, Any], knobs: V1Sampling, scale: float) -> None:
+    """Raises RequestError for what does nothing beside the rest of what was asked of guidance."""
+    of_two = {"guidance": asked.guidance, "guidance_scale": asked.guidance_scale}
+    if scale <= 1:
+        idle = {name: value for name, value in given.items() if name in _OF_GUIDANCE}
+        why = "guidance_scale is 1, which is no guidance: leave it out, or give a larger scale"
+    elif knobs.guidance_text > 1:
+        of_two |= {name: given.get(name) for name in ("guidance_decay", "guidance_floor")}
+        idle = {name: value for name, value in of_two.items() if value is not None}
+        why = "guidance_text and guidance_lyrics take its place: leave it out"
+    else:
+        idle = {name: given[name] for name in ("guidance_floor",) if name in given and not knobs.guidance_decay}
+        why = "guidance falls by guidance_decay, which is 0: give one, or leave it out"
+    if idle:
+        raise _v1_error(f"{next(iter(idle))} does nothing where {why}.", idle)
 
 
 def _check_oss(asked: Sampling, defaults: SamplingDefaults) -> None:

@@ -217,14 +217,19 @@ def test_a_retake_turns_the_noise_towards_another_seed_s() -> None:
     assert (near - first).norm() < (far - first).norm()
 
 
-def test_picked_steps_and_given_times_are_the_schedule() -> None:
+def test_picked_steps_are_the_schedule() -> None:
     picked = replace(ALONE, v1=V1Sampling(oss_steps=(1, 4, 7, 12), erg=()))
     network = Field()
     made(picked, network)
     assert len(network.times) == 4
+
+
+@pytest.mark.parametrize("timesteps", [(1.0, 0.6, 0.2, 0.0), (1.0, 0.6, 0.2), (1.0, 0.6, 0.2, 0.0, 0.0)])
+def test_given_times_are_the_schedule_and_it_ends_at_the_music(timesteps: tuple[float, ...]) -> None:
     given = Field()
-    made(replace(ALONE, timesteps=(1.0, 0.6, 0.2, 0.0)), given)
+    latents = made(replace(ALONE, timesteps=timesteps), given)
     assert given.times == pytest.approx([1.0, 0.6, 0.2])
+    assert torch.equal(latents, made(replace(ALONE, timesteps=(1.0, 0.6, 0.2, 0.0)), Field()))
 
 
 # Repaint and extend
@@ -256,7 +261,7 @@ def test_a_repaint_of_everything_begins_at_noise() -> None:
 
 
 def test_a_variance_of_nothing_is_refused() -> None:
-    with pytest.raises(RequestError, match="variance 0"):
+    with pytest.raises(RequestError, match="variance of 0"):
         remade(Region(inside=(3, 6)), 0.0)
 
 

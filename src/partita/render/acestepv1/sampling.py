@@ -61,8 +61,7 @@ class Network(Protocol):
 class Manner:
     """All that songs must share to be sampled in one batch.
 
-    `dtype`: the network's number format. `timesteps`, where given, are the noise levels themselves, with the one to
-    end at. `one_pass`: the predictions of a guided step are made as one batch, which reads the weights once; off, one
+    `dtype`: the network's number format. `timesteps`, where given, are the noise levels themselves. `one_pass`: the predictions of a guided step are made as one batch, which reads the weights once; off, one
     after another, which needs less memory.
     """
 
@@ -139,11 +138,16 @@ def frames_of(seconds: float) -> int:
 
 def make_schedule(manner: Manner) -> Schedule:
     """The time grid of a whole song."""
-    if manner.timesteps is not None:
-        return verbatim_schedule(manner.timesteps, torch.float32)
-    if manner.v1.oss_steps:
+    if manner.timesteps is None and manner.v1.oss_steps:
         return picked_schedule(manner.v1.oss_steps, manner.shift, manner.dtype if manner.parity else torch.float32)
-    return shifted_twice_schedule(manner.steps, manner.shift)
+    return _plain_schedule(manner)
+
+
+def _plain_schedule(manner: Manner) -> Schedule:
+    """The given noise levels, down to the music also where they stop above it, or the usual ones."""
+    if manner.timesteps is None:
+        return shifted_twice_schedule(manner.steps, manner.shift)
+    return verbatim_schedule([*(t for t in manner.timesteps if t > 0), 0.0], torch.float32)
 
 
 def make(
@@ -255,9 +259,9 @@ def remake(
         schedule = doubled(schedule)  # every other step of the original's has length zero
     if first >= schedule.steps:
         raise RequestError(
-            f"variance {variance:g} leaves out all {schedule.steps} steps, and the source would stay as it is; "
-            "give more.",
-            field="task",
+            f"A variance of {variance:g}, which in parity is the strength, leaves out all {schedule.steps} steps, and "
+            "the source would stay as it is: give more.",
+            field="task.strength",
             value=variance,
         )
     mask = canvas.mask[:, None, None, :]
@@ -285,9 +289,7 @@ def edit(
     as they are up to `n_max`, and only the source's prediction has a memory there.
     """
     frames = latents.shape[-1]
-    schedule = shifted_twice_schedule(manner.steps, manner.shift)
-    if manner.timesteps is not None:
-        schedule = verbatim_schedule(manner.timesteps, torch.float32)
+    schedule = _plain_schedule(manner)
     guidance = Guidance("apg", manner.scale, apg=APG) if manner.scale > 1 else None
     stochastic = manner.solver == "sde"
 
@@ -395,7 +397,6 @@ def _run(
     hold: AfterStep | None,
 ) -> Iterator[StepDone | Tensor]:
     first, count = state.index, schedule.steps - state.index
-
     solver = _rounded(solver, manner)
     steps = denoise(state, schedule, predict, guidance=guidance, solver=solver, after_step=hold)
     return _reported((StepDone(step.index - first + 1, count), step.after.x) for step in steps)
