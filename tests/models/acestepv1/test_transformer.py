@@ -127,6 +127,8 @@ def test_the_lyric_encoder_takes_the_width_of_its_embedding() -> None:
         ("num_layers", True),
         ("attention_head_dim", 127),
         ("mlp_ratio", -1),
+        ("mlp_ratio", 1e-6),
+        ("mlp_ratio", float("inf")),
         ("rope_theta", "large"),
         ("patch_size", [8, 1]),
         ("patch_size", 16),

@@ -6,6 +6,7 @@ the fields are the published values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -89,6 +90,10 @@ class TransformerConfig:
                 f"`attention_head_dim` = {self.attention_head_dim} is odd, and positions turn pairs of channels.",
                 key="attention_head_dim",
             )
+        if self.feed_forward_width < 1:
+            raise ModelError(
+                f"`mlp_ratio` = {self.mlp_ratio} leaves the feed-forward without a channel.", key="mlp_ratio"
+            )
         encoder = self.lyric_encoder
         for name in ("input_size", "output_size"):
             if getattr(encoder, name) != self.lyric_hidden_size:
@@ -169,5 +174,5 @@ def _whole(name: str, value: Any) -> None:
 
 
 def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ModelError(f"`{name}` should be a number above 0, but is {value!r}.", key=name)

@@ -54,10 +54,13 @@ class Check:
         shape = list(self.file.header.tensors[key].shape)
         return ModelError(f"{self.file.weights}: {key} {shape} {reason}", path=self.file.weights, key=key)
 
-    def other_model(self) -> str:
+    def other_model(self, *, named: bool = True) -> str:
+        """What to say of an adapter that does not fit; `named`: its layers are those of the network, but for shapes."""
         base = self.facts.base_model
         if base:
             return f"The adapter was made for another model: it says {base}."
+        if named:
+            return "The adapter was made for another model or size of it."
         family = next((name for name, sign in _SIGNS if any(map(sign.search, self.file.header.tensors))), None)
         return "The adapter was made for another model" + (f": its names are those of {family}." if family else ".")
 
@@ -82,7 +85,7 @@ class Check:
                 target.keys[split[1]] = key
         if wrong is not None:
             key, reason = wrong
-            raise self.fault(key, reason if targets else f"{reason} {self.other_model()}")
+            raise self.fault(key, reason if targets else f"{reason} {self.other_model(named=False)}")
         return list(targets.values())
 
     def parts(self, target: Target) -> None:
