@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from partita.training.composer.context import FULL_SECTIONS, Context, Event, bars_of
 from partita.training.composer.harmony import SectionFrame, Span, voice
-from partita.training.composer.patterns import ACCENTS, ARPS, COMPING, STEADY, hits
+from partita.training.composer.patterns import ACCENTS, ARPS, COMPING, STEADY, STEADY_FULL, hits
 from partita.training.composer.theory import Chord
 
 _PHRASE = 4  # bars
@@ -25,7 +25,7 @@ def play_chords(context: Context) -> list[Event]:
         key=lambda name: len(hits(COMPING[name][signature][0])),
     )
     quick_waltz = signature == "3/4" and context.step_s * context.metre.beat < _QUICK_WALTZ_S
-    keeping = "quarters" if quick_waltz else rng.choice(STEADY)
+    keeping, busier = ("quarters", "quarters") if quick_waltz else (rng.choice(STEADY), rng.choice(STEADY_FULL))
     if quick_waltz and style == other == "oompah":
         other = style = keeping
     centre = 57.0 if context.spec.program("bass") is None else 60.0
@@ -37,7 +37,7 @@ def play_chords(context: Context) -> list[Event]:
         if section.kind in ("intro", "outro") and genre.name not in ("reggae", "waltz") and rng.random() < 0.3:
             options = COMPING["hold"][signature]
         if context.is_steady(section):
-            options = COMPING[keeping][signature]
+            options = COMPING[busier if section.kind in FULL_SECTIONS else keeping][signature]
         pattern, second, turn = rng.choice(options), rng.choice(options), rng.choice(options)
         voicings = voice(section.spans, previous, centre, rootless)
         for number, bar in enumerate(bars_of(section, context.metre)):

@@ -151,8 +151,9 @@ BASS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Bass lines. `walk` stands for a walking line, a note a beat."""
 
-STEADY: tuple[str, ...] = ("quarters", "quarters", "eighths", "broken", "lilt")
-"""Manners of comping in which every beat is heard."""
+STEADY: tuple[str, ...] = ("quarters", "broken", "lilt")
+STEADY_FULL: tuple[str, ...] = ("quarters", "eighths", "broken")
+"""Manners of comping in which every beat is heard, in quiet sections and in full ones."""
 
 _FOURS: dict[str, tuple[int, ...]] = {
     "up": (0, 1, 2, 3),

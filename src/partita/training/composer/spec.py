@@ -81,6 +81,9 @@ def sample_spec(seed: int, duration_s: float | None = None) -> PieceSpec:
     if duration_s is None:
         duration_s = round(rng.uniform(20.0, 44.0) * 25) / 25
     bars = bars_before_end(bpm, time_signature, duration_s)
+    while bars == 0:  # one chord is no piece
+        bpm += 1
+        bars = bars_before_end(bpm, time_signature, duration_s)
     return PieceSpec(
         genre.name,
         bpm,
@@ -191,7 +194,8 @@ def _sample_bpm(rng: random.Random, genre: Genre, time_signature: str) -> float:
     quarters = rng.randint(low, high) if rng.random() < 0.8 else rng.randint(60, 180)
     if time_signature == "6/8":
         # A dotted quarter at two thirds of the quarter's tempo keeps the eighths as fast.
-        return float(min(130, max(54, round(quarters * 2 / 3) if rng.random() < 0.8 else rng.randint(54, 130))))
+        beats = round(quarters * 2 / 3) if rng.random() < 0.8 else rng.randint(54, 130)
+        return float(min(130, beats if beats >= 54 else rng.randint(54, 72)))
     return float(quarters)
 
 
