@@ -74,7 +74,9 @@ def styles_command(verb: str, texts: Texts) -> click.Command:
         if only_words:
             if name is None:
                 raise click.UsageError(texts.nameless)
-            click.echo(_words(name, language, seed, texts))
+            words = _words(name, language, seed, texts)
+            told = {"language": words.language, "lyrics": words.filled(seed)}
+            click.echo(json.dumps(told, ensure_ascii=False) if as_json else told["lyrics"])
         elif name is None:
             _list(styles(), as_json, texts)
         elif as_json:
@@ -137,17 +139,17 @@ def _tell(style: Style, texts: Texts) -> None:
         click.echo(f"\n{words.text.strip()}")
 
 
-def _words(name: str, language: str | None, seed: int, texts: Texts) -> str:
-    """The words that a song of this seed has. Raises RequestError where there are none."""
+def _words(name: str, language: str | None, seed: int, texts: Texts) -> Words:
+    """Those that a song of this seed has. Raises RequestError where there are none."""
     from partita.errors import RequestError
     from partita.song.styles import find_style
 
     style = find_style(name)
-    words: Words | None = style.words_of_seed(language, seed)
+    words = style.words_of_seed(language, seed)
     if words is None:
         told = texts.languages.get(language or "", language or "-")
         raise RequestError(texts.no_words.format(name=style.name, language=told), field="language", value=language)
-    return words.filled(seed)
+    return words
 
 
 command = styles_command("styles", ENGLISH)

@@ -61,8 +61,9 @@ class Network(Protocol):
 class Manner:
     """All that songs must share to be sampled in one batch.
 
-    `dtype`: the network's number format. `timesteps`, where given, are the noise levels themselves. `one_pass`: the predictions of a guided step are made as one batch, which reads the weights once; off, one
-    after another, which needs less memory.
+    `dtype`: the network's number format. `timesteps`, where given, are the noise levels themselves. `one_pass`: the
+    predictions of a guided step are made as one batch, which reads the weights once; off, one after another, which
+    needs less memory.
     """
 
     steps: int
