@@ -50,6 +50,6 @@ def test_the_table_of_tasks_names_the_models_of_the_catalog(kind):
         "all": everything,
         "all but built-in": everything - {"built-in"},
         "all of 1.5": {card.id for card in catalog() if card.family == "acestep-1.5"},
-        "base, xl-base": {"ace-step-1.5-base", "ace-step-1.5-xl-base"},
+        "base, xl-base, built-in": {"ace-step-1.5-base", "ace-step-1.5-xl-base", "built-in"},
     }
     assert expected[said] == able
