@@ -1,7 +1,7 @@
 """Runs recorded sampling loops of ACE-Step v1: conditions, transformer, schedule, guidance, solver and task together.
 
 The arguments of a case carry the names of the original call; a case with one that is not known here is left alone.
-Conditions are put together as the original does it, and the random numbers are the recorded ones, in their order.
+Words and random numbers are the recorded ones, these in their order.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from partita.models.acestepv1.conditioner import Conditioner, Context
 from partita.models.acestepv1.transformer import CrossCache, Transformer, Weakening
+from partita.render.acestepv1.conditions import Needs, Words, contexts_of
 from partita.render.acestepv1.sampling import (
-    ERG_LYRICS,
     Conditions,
     Manner,
     Region,
@@ -31,7 +31,7 @@ from partita.render.acestepv1.sampling import (
 )
 from partita.render.protocol import StepDone
 from partita.sampling.flow_edit import FlowEdit
-from partita.song.card import GuidanceName, SolverName, V1Sampling
+from partita.song.card import ErgPart, GuidanceName, SolverName, V1Sampling
 from tests.golden.v1_networks import whole_network
 
 Inputs = dict[str, Tensor]
@@ -39,6 +39,7 @@ Arguments = dict[str, Any]
 
 SOLVERS: dict[str, SolverName] = {"euler": "euler", "heun": "heun", "pingpong": "sde"}
 GUIDANCES: dict[str, GuidanceName] = {"apg": "apg", "cfg": "cfg", "cfg_star": "cfg-star"}
+ERG_PARTS: dict[str, ErgPart] = {"use_erg_lyric": "lyrics", "use_erg_diffusion": "diffusion"}
 SHIFT = 3.0
 ARGUMENTS = {
     "text2music": {
@@ -124,7 +125,8 @@ def _weights(tensors: dict[str, Tensor], meta: dict[str, str], path: Path) -> di
 def _make(
     conditioner: Conditioner, network: Watched, given: Inputs, arguments: Arguments, draws: RecordedDraws
 ) -> Inputs:
-    conditions, manner = _conditions(conditioner, given, arguments), _manner(arguments)
+    manner = _manner(arguments)
+    conditions = _conditions(conditioner, given, manner)
     source, variance = given.get("src_latents"), arguments["retake_variance"]
     frames = frames_of(arguments["duration"]) if source is None else source.shape[-1]
     start, end = frames_of(arguments["repaint_start"]), frames_of(arguments["repaint_end"])
@@ -169,9 +171,9 @@ def _edit(
         v1=V1Sampling(),
         parity=True,
     )
-    source = _edit_conditions(conditioner, given)
+    source = _conditions(conditioner, given, manner, edit=True)
     wanted = {name.removeprefix("target_"): value for name, value in given.items() if name.startswith("target_")}
-    target = _edit_conditions(conditioner, given | wanted)
+    target = _conditions(conditioner, given | wanted, manner, edit=True)
     settings = FlowEdit(arguments["n_min"], arguments["n_max"], arguments["n_avg"])
     latents = _last(edit(source, target, manner, network, draws, given["src_latents"], settings))
     return {
@@ -202,36 +204,21 @@ def _manner(arguments: Arguments) -> Manner:
             guidance_floor=arguments["min_guidance_scale"],
             guidance_text=arguments["guidance_scale_text"],
             guidance_lyrics=arguments["guidance_scale_lyric"],
-            erg=("diffusion",) if arguments["use_erg_diffusion"] else (),
+            # Weakened tags are used where they were recorded.
+            erg=("tags", *(part for name, part in ERG_PARTS.items() if arguments[name])),
             oss_steps=tuple(arguments["oss_steps"]),
         ),
         parity=True,
     )
 
 
-def _conditions(conditioner: Conditioner, given: Inputs, arguments: Arguments) -> Conditions:
-    """The original's: without the condition lyrics keep their mask, and are id 0 or, weakened, themselves."""
-    text, lyrics = given["encoder_text_hidden_states"], given["lyric_token_ids"]
-    text_mask, lyric_mask, speaker = given["text_attention_mask"], given["lyric_mask"], given["speaker_embds"]
-    nobody = torch.zeros_like(speaker)
-    weakened = arguments["use_erg_lyric"]
-    weaken, words = (ERG_LYRICS, lyrics) if weakened else (None, torch.zeros_like(lyrics))
-    null_text = given.get("encoder_text_hidden_states_null") if weakened else None
-    if null_text is None:
-        null_text = torch.zeros_like(text)
-    return Conditions(
-        conditioner(text, text_mask, speaker, lyrics, lyric_mask),
-        conditioner(null_text, text_mask, nobody, words, lyric_mask, weaken=weaken),
-        conditioner(text, text_mask, nobody, words, lyric_mask, weaken=weaken),
+def _conditions(conditioner: Conditioner, given: Inputs, manner: Manner, *, edit: bool = False) -> Conditions:
+    words = Words(
+        tags=given["encoder_text_hidden_states"],
+        tags_mask=given["text_attention_mask"],
+        lyrics=given["lyric_token_ids"],
+        lyrics_mask=given["lyric_mask"],
+        speaker=given["speaker_embds"],
+        weak=given.get("encoder_text_hidden_states_null"),
     )
-
-
-def _edit_conditions(conditioner: Conditioner, given: Inputs) -> Conditions:
-    """Those of an edit: without the condition the lyrics are not even seen."""
-    names = ("encoder_text_hidden_states", "text_attention_mask", "speaker_embds", "lyric_token_ids", "lyric_mask")
-    text, text_mask, speaker, lyrics, lyric_mask = (given[name] for name in names)
-    nothing = [torch.zeros_like(one) for one in (text, speaker, lyrics, lyric_mask)]
-    return Conditions(
-        conditioner(text, text_mask, speaker, lyrics, lyric_mask),
-        conditioner(nothing[0], text_mask, *nothing[1:]),
-    )
+    return contexts_of(conditioner, words, Needs.of(manner, edit=edit))

@@ -47,28 +47,51 @@ class Needs:
         )
 
 
+@dataclass(frozen=True)
+class Words:
+    """What songs say, as the conditioner takes it: states `[B, Lt, Dt]` of tags, ids `[B, Ll]` of lyrics, their masks,
+    and a speaker `[B, Dp]`. `weak` are the states of the tags' weaker reading, where there is one."""
+
+    tags: Tensor
+    tags_mask: Tensor
+    lyrics: Tensor
+    lyrics_mask: Tensor
+    speaker: Tensor
+    weak: Tensor | None = None
+
+
 def conditions_of(conditioner: Conditioner, tags: Tags, lyrics: LyricTokens, needs: Needs) -> Conditions:
     """The contexts of one song."""
     weight = conditioner.genre_embedder.weight
-    states = tags.states.to(weight)
-    ids = torch.tensor([lyrics.ids], device=weight.device)
-    mask = torch.tensor([lyrics.mask], device=weight.device)
-    seen = states.new_ones(states.shape[:2], dtype=torch.bool)
-    # The published weights know no speaker.
-    speaker = weight.new_zeros(1, conditioner.config.speaker_embedding_dim)
-    silent, empty = torch.zeros_like(ids), torch.zeros_like(mask)
+    words = Words(
+        tags=tags.states.to(weight),
+        tags_mask=tags.states.new_ones(tags.states.shape[:2], dtype=torch.bool),
+        lyrics=torch.tensor([lyrics.ids], device=weight.device),
+        lyrics_mask=torch.tensor([lyrics.mask], device=weight.device),
+        # The published weights know no speaker.
+        speaker=weight.new_zeros(1, conditioner.config.speaker_embedding_dim),
+        weak=None if tags.weak is None else tags.weak.to(weight),
+    )
+    return contexts_of(conditioner, words, needs)
 
-    def context(text: Tensor, own: Tensor, own_mask: Tensor, weak: bool = False) -> Context:
-        return conditioner(text, seen, speaker, own, own_mask, weaken=ERG_LYRICS if weak else None)
+
+def contexts_of(conditioner: Conditioner, words: Words, needs: Needs) -> Conditions:
+    """The contexts of songs whose words are equally many. Places where nothing is said are seen all the same; in an
+    edit those of the lyrics are not."""
+    nobody = torch.zeros_like(words.speaker)
+    lyrics, weaken = (words.lyrics, ERG_LYRICS) if needs.weak_lyrics else (torch.zeros_like(words.lyrics), None)
+
+    def without(tags: Tensor, mask: Tensor) -> Context:
+        return conditioner(tags, words.tags_mask, nobody, lyrics, mask, weaken=weaken)
 
     null = text_only = None
     if needs.null:
-        text = tags.weak.to(weight) if needs.weak_tags and tags.weak is not None else torch.zeros_like(states)
-        words = ids if needs.weak_lyrics else silent
-        null = context(text, words, empty if needs.edit else mask, needs.weak_lyrics)
+        tags = words.weak if needs.weak_tags and words.weak is not None else torch.zeros_like(words.tags)
+        null = without(tags, torch.zeros_like(words.lyrics_mask) if needs.edit else words.lyrics_mask)
     if needs.text_only:
-        text_only = context(states, ids if needs.weak_lyrics else silent, mask, needs.weak_lyrics)
-    return Conditions(context(states, ids, mask), null, text_only)
+        text_only = without(words.tags, words.lyrics_mask)
+    full = conditioner(words.tags, words.tags_mask, words.speaker, words.lyrics, words.lyrics_mask)
+    return Conditions(full, null, text_only)
 
 
 def together(songs: list[Conditions]) -> Conditions:

@@ -138,25 +138,21 @@ def _notes(song: _Song, notes: Iterable[str]) -> Iterator[Told]:
 def _hear(songs: Sequence[_Song], parts: Parts) -> Iterator[Told]:
     """Latents of every source."""
     encoding = [song for song in songs if song.recipe.encode]
-    for song in songs:
-        if not song.recipe.encode:
-            song.source = yield from _heard(song, Listener())
+    yield from _hear_with(Listener(), [song for song in songs if not song.recipe.encode])
     if encoding:
         with parts.use("codec") as lent:
-            listener = Listener(cast(MusicCodec, lent))
-            for song in encoding:
-                yield song.told(StageStarted("source"))
-                song.source = yield from _heard(song, listener)
+            yield from _hear_with(Listener(cast(MusicCodec, lent)), encoding)
 
 
-def _heard(song: _Song, listener: Listener):
-    work = listener.hear(song.job, song.recipe)
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            return end.value
-        yield song.told(step)
+def _hear_with(listener: Listener, songs: Sequence[_Song]) -> Iterator[Told]:
+    for song in songs:
+        if song.recipe.encode:
+            yield song.told(StageStarted("source"))
+        for event in listener.hear(song.job, song.recipe):
+            if isinstance(event, StepDone):
+                yield song.told(event)
+            else:
+                song.source = event
 
 
 def _condition(songs: Sequence[_Song], parts: Parts) -> Iterator[Told]:

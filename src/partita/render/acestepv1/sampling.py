@@ -21,12 +21,13 @@ from partita.models.acestepv1.conditioner import Context, batch_contexts
 from partita.models.acestepv1.config import Weaken
 from partita.models.acestepv1.transformer import CrossCache, Weakening
 from partita.render.acestepv1.draws import Draws
+from partita.render.guidance import kind_of
 from partita.render.latents import check_latents
 from partita.render.protocol import StepDone
 from partita.sampling import solvers
 from partita.sampling.flow import start_from_source
 from partita.sampling.flow_edit import FlowEdit, flow_edit
-from partita.sampling.guidance import ApgSettings, Guidance, Kind, middle_window
+from partita.sampling.guidance import ApgSettings, Guidance, middle_window
 from partita.sampling.loop import AfterStep, Predict, State, denoise
 from partita.sampling.noise import blend_retake
 from partita.sampling.repaint import injection
@@ -322,8 +323,8 @@ def make_guidance(manner: Manner, steps: int, *, looks: int = 1) -> Guidance | N
     if manner.scale <= 1:
         return None
     v1 = manner.v1
-    kind: Kind = manner.guidance.replace("-", "_")  # pyright: ignore[reportAssignmentType]
-    double = (v1.guidance_text, v1.guidance_lyrics)
+    both = (v1.guidance_text, v1.guidance_lyrics)
+    double = both if min(both) > 1 else None
     window = middle_window(
         v1.guidance_share,
         steps,
@@ -331,7 +332,7 @@ def make_guidance(manner: Manner, steps: int, *, looks: int = 1) -> Guidance | N
         floor=v1.guidance_floor,
         looks=1 if manner.parity else looks,
     )
-    return Guidance(kind, manner.scale, apg=APG, window=window, double=double if min(double) > 1 else None)
+    return Guidance(kind_of(manner.guidance), manner.scale, apg=APG, window=window, double=double)
 
 
 def predict_with_branches(

@@ -6,7 +6,7 @@ float32 on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -32,12 +32,12 @@ class Listener:
         self._codec = codec
         self._known: dict[str, Tensor] = {}
 
-    def hear(self, job: Job, recipe: Recipe) -> Generator[StepDone, None, Tensor | None]:
-        """Tells each piece that is encoded; returns the latents `[8, 16, T]` of the job's source, as many frames as
-        its recipe works on, or None where it has none."""
+    def hear(self, job: Job, recipe: Recipe) -> Iterator[StepDone | Tensor]:
+        """Tells each piece that is encoded, and last the latents `[8, 16, T]` of the job's source, as many frames as
+        its recipe works on; nothing where it has none."""
         source = job.source
         if source is None:
-            return None
+            return
         if not recipe.encode:
             assert source.latents is not None  # what is not encoded has latents
             latents = to_rows(torch.from_numpy(np.array(source.latents, dtype=np.float32)))
@@ -49,7 +49,7 @@ class Listener:
                 audio = torch.from_numpy(np.array(source.audio.T, dtype=np.float32))
                 self._known[name] = yield from _encoded(self._codec, audio)
             latents = self._known[name]
-        return latents[..., : recipe.work.frames]
+        yield latents[..., : recipe.work.frames]
 
 
 def _encoded(codec: Encoder, audio: Tensor) -> Generator[StepDone, None, Tensor]:
