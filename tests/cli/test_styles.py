@@ -43,6 +43,8 @@ def test_words_alone_are_those_of_the_song_of_a_seed(partita):
     words = partita("styles", "cumbia", "--words", "--seed", "5").out
     plan = partita("plan", "--style", "cumbia", "--seed", "5", "--model", "ace-step-v1", "--json").json["plans"][0]
     assert words.strip() == plan["lyrics"]
+    told = partita("styles", "cumbia", "--words", "--seed", "5", "--json").json
+    assert told == {"language": "es", "lyrics": words.rstrip("\n")}
     assert partita("styles", "bossa-nova", "--words", "--language", "es").out.count("Ven despacito") == 2
     assert partita("styles", "salsa", "--words", "--language", "en").code == 2
     assert "--words needs a style" in partita("styles", "--words").err

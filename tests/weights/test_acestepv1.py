@@ -305,15 +305,23 @@ def test_verify_tells_strange_files_and_what_the_parts_need(tmp_path: Path, cach
     assert verdicts["lyric_vocabulary/lyric_vocab.json"] == "differs"
     checks = {check.name: check for check in report.checks}
     assert all(check.passed for check in report.checks)
-    assert "28 of them" in checks["tensors of the transformer"].detail
+    assert "28 of them" in checks["the transformer"].detail
     assert "one part at a time" in checks["memory"].detail
     assert PART_NAMES[3] in checks["memory"].detail
+
+
+def test_verify_reads_the_tokenizer_too(tmp_path: Path, caches: Caches) -> None:
+    v1.write_v1_checkpoint(tmp_path)
+    v1.write_vocabulary(tmp_path / "umt5-base" / "tokenizer.json")
+    failed = [check.name for check in verify(CARD, caches, tmp_path).checks if not check.passed]
+    assert failed == ["the text encoder's tokenizer"]
 
 
 def test_verify_reports_a_fault_in_one_network_beside_the_others(tmp_path: Path, caches: Caches) -> None:
     v1.write_v1_checkpoint(tmp_path)
     config_of("music_vocoder", n_fft=1024, win_length=1024)(tmp_path)
     checks = {check.name: check.passed for check in verify(CARD, caches, tmp_path).checks}
-    assert checks["tensors of the vocoder"] is False
-    assert checks["tensors of the mel autoencoder"] is True
+    assert checks["the vocoder"] is False
+    assert checks["the mel autoencoder"] is True
+    assert checks["the text encoder's tokenizer"] is True
     assert "memory" not in checks

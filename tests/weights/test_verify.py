@@ -66,7 +66,7 @@ def test_a_fault_is_a_failed_check(tmp_path: Path, caches: Caches) -> None:
     path = tmp_path / "files" / "acestep-v15-turbo" / "silence_latent.pt"
     path.write_bytes(path.read_bytes()[:1000])
     failed = [check for check in verify(TURBO, caches, tmp_path / "files").checks if not check.passed]
-    assert [check.name for check in failed] == ["tensors of the silence latent"]
+    assert [check.name for check in failed] == ["the silence latent"]
     assert "cut short" in failed[0].detail
 
 

@@ -83,6 +83,7 @@ class AceStepV1Loader(LocatedLoader):
             "the mel autoencoder": lambda: summary(self._dcae_tensors),
             "the vocoder": lambda: summary(self._vocoder_tensors),
             "the text encoder": lambda: summary(self._text_tensors),
+            "the text encoder's tokenizer": lambda: f"{self._text_tokenizer().size} tokens",
             "the lyric vocabulary": lambda: f"{self._lyric_tokenizer().vocabulary_size} ids",
         }
 
@@ -180,7 +181,7 @@ class AceStepV1Loader(LocatedLoader):
         fill(network, self._model_tensors, device=self._device, dtype=self._dtype)
         return network
 
-    def _text_encoder(self) -> TextEncoder:
+    def _text_tokenizer(self) -> TextTokenizer:
         path = self.located.files["tokenizer"]
         tokenizer = TextTokenizer.load(path.parent, UMT5)
         if tokenizer.size > self._text_config.vocab_size:
@@ -190,6 +191,10 @@ class AceStepV1Loader(LocatedLoader):
                 path=path,
                 key="vocab_size",
             )
+        return tokenizer
+
+    def _text_encoder(self) -> TextEncoder:
+        tokenizer = self._text_tokenizer()
         model = self._empty_text_encoder()
         fill(model, self._text_tensors, device=self._device, dtype=self._text_dtype)
         return TextEncoder(tokenizer, model)

@@ -96,7 +96,7 @@ def verify(
     layouts = (f"{role.replace('_', ' ')} {network.layout}" for role, network in located.networks.items())
     found = Check("files found", True, ", ".join(layouts))
     files = tuple(_files(located, on_file))
-    checks = (found, *_tensors(located))
+    checks = (found, *_networks(located))
     memory = _memory(located) if all(check.passed for check in checks) else ()
     return VerifyReport(card.id, files, (*checks, *memory), versions)
 
@@ -120,12 +120,12 @@ def _files(located: Located, on_file: Callable[[str], None]) -> Iterator[FileRep
             yield FileReport(role, path, size, sha256, "not known", f"{known.size_bytes} bytes")
 
 
-def _tensors(located: Located) -> Iterator[Check]:
+def _networks(located: Located) -> Iterator[Check]:
     for name, said in describe(located).items():
         try:
-            yield Check(f"tensors of {name}", True, said())
+            yield Check(name, True, said())
         except ModelError as error:
-            yield Check(f"tensors of {name}", False, str(error))
+            yield Check(name, False, str(error))
 
 
 def _memory(located: Located) -> Iterator[Check]:
