@@ -106,7 +106,7 @@ PUBLISHED: dict[str, Any] = {
 def test_the_published_configuration_is_the_default() -> None:
     config = TransformerConfig.from_json(PUBLISHED)
     assert config == TransformerConfig()
-    assert (config.width, config.feed_forward_width, config.patch_width) == (2560, 6400, 128)
+    assert (config.width, config.feed_forward_width) == (2560, 6400)
 
 
 def test_the_lyric_encoder_takes_the_width_of_its_embedding() -> None:

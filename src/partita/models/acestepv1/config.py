@@ -119,11 +119,6 @@ class TransformerConfig:
         """Channels of each half of the gated feed-forward."""
         return int(self.width * self.mlp_ratio)
 
-    @property
-    def patch_width(self) -> int:
-        """Numbers in one frame: channels times rows."""
-        return self.in_channels * self.max_height
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read a `config.json` as published. Unknown keys are ignored.

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from partita.sampling.noise import Stream, noise
+from partita.sampling.noise import Stream, batch_noise
 
 CHANNELS, ROWS = 8, 16
 
@@ -63,8 +63,8 @@ class Streams:
         return self._drawn(self.seeds, frames, Stream.FLOW_EDIT, index)
 
     def _drawn(self, seeds: Sequence[int], frames: int, stream: Stream, index: int = 0) -> Tensor:
-        songs = [noise(seed, (frames, CHANNELS, ROWS), stream, index).permute(1, 2, 0) for seed in seeds]
-        return torch.stack(songs).contiguous().to(self.device)
+        drawn = batch_noise(seeds, (frames, CHANNELS, ROWS), stream, index)
+        return drawn.permute(0, 2, 3, 1).contiguous().to(self.device)
 
 
 class Generators:
