@@ -23,7 +23,7 @@ from partita.score.sampler import play
 from partita.score.styles import Cast
 from partita.score.types import ROLES, Grid, Note, Role, Score, Section, Track
 from partita.song.request import Sampling
-from partita.song.task import Retake
+from partita.song.task import Extend, Retake
 from partita.training.tokens import train_tokenizer
 from partita.weights.builtin import BUILTIN_DIRECTORY, save_builtin
 from tests.render.test_builtin import TINY, OneModel, audio_of, latents_of, render
@@ -198,3 +198,15 @@ def test_what_is_played_or_held_when_a_song_begins_begins_with_it() -> None:
         "drums": [(0.0, 36)],
         "pad": [(0.0, 55), (0.0, 60), (0.0, 64)],
     }
+
+
+def test_a_song_that_has_died_away_does_not_sound_again_where_more_is_put_behind_it() -> None:
+    shipped = OneModel(BUILTIN_DIRECTORY)
+    fields = {"caption": "strings and warm pad", "bpm": 100, "key": "C major"}
+    first = make(shipped, duration_s=7.0, sampling=Sampling(steps=8), **fields)
+    longer = make(shipped, Extend(source="a", right_s=4.0), first.source(), sampling=Sampling(steps=8))
+    new = [n.start_s for track in longer.score.tracks for n in track.notes if n.start_s >= 7.0]
+    gap = longer.audio[7 * 48000 : round((min(new) - 0.001) * 48000)]
+    assert new
+    assert np.abs(gap).max(initial=0.0) < 1e-3 * np.abs(first.audio).max()
+    assert np.abs(longer.audio[7 * 48000 :]).max() > 0.05 * np.abs(first.audio).max()

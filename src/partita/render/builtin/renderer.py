@@ -41,9 +41,12 @@ from partita.score.sampler import Player
 from partita.score.styles import Cast
 from partita.score.types import Role, Score
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from partita.song.task import Complete, Extract, Lego
+from partita.song.task import Complete, Extend, Extract, Lego
 from partita.text.orchestration import named_parts
 from partita.text.prompts import TrackName
+
+LEAST_REST_S = 0.2  # between the last release and the end of a song that has died away
+_JOINT_S = 1.0  # of a source that a joint before it is compared with
 
 
 class BuiltInRenderer:
@@ -85,7 +88,7 @@ class BuiltInRenderer:
         score = _score(latents.numpy(), outline, casting.song)
         yield ScoreReady(score)
         yield StageStarted("play")
-        yield played.rest(score)
+        yield played.rest(_beside_source(score, job))
 
 
 class _Played:
@@ -151,6 +154,25 @@ def _score(latents: np.ndarray, outline: Outline, cast: Cast) -> Score:
         duration_s=outline.duration_s,
         sections=outline.sections,
     )
+
+
+def _beside_source(score: Score, job: Job) -> Score:
+    """What is to be heard where a song is made longer. A source that has died away is over: its notes would ring on in
+    what is put behind it, out of the silence of its end."""
+    canvas, task = job.resolved.canvas, job.resolved.task
+    if canvas is None or job.source is None or not isinstance(task, Extend):
+        return score
+    start_s = canvas.source_at / SAMPLE_RATE_HZ
+    end_s = start_s + job.source.facts.duration_s
+    own = [n for track in score.tracks for n in track.notes if start_s <= n.start_s < end_s]
+    if any(note.start_s + note.duration_s > end_s - LEAST_REST_S for note in own):
+        return score
+    begins_s = start_s + _JOINT_S
+    tracks = tuple(
+        replace(track, notes=tuple(n for n in track.notes if not begins_s <= n.start_s < end_s))
+        for track in score.tracks
+    )
+    return replace(score, tracks=tracks)
 
 
 def _made_from_s(sheet: Sheet, frames: int) -> float:
