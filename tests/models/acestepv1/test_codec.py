@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -26,7 +27,8 @@ from partita.models.acestepv1.codec import (
 from partita.models.acestepv1.dcae import Dcae, DcaeConfig
 from partita.models.acestepv1.overlap_original import decode_overlap_original, windows
 from partita.models.acestepv1.resample import SincResampler
-from tests.models.acestepv1.tiny_codec import DCAE, gap, tiny_codec, tiny_dcae, tiny_vocoder
+from partita.models.acestepv1.vocoder import Vocoder
+from tests.models.acestepv1.tiny_codec import DCAE, VOCODER, gap, tiny_codec, tiny_dcae, tiny_vocoder
 
 FRAMES = 11
 
@@ -196,3 +198,10 @@ def test_the_originals_blocks_are_joined_where_it_joins_them(frames: int) -> Non
     assert gap(torch.cat(pieces), audio[:, : frames * FRAME_SAMPLES].T) < 1e-5
     resampled = torch.cat(list(decode_overlap_original(codec, latents)))
     assert len(resampled) == math.floor(frames * FRAME_SAMPLES * 48_000 / 44_100)
+
+
+def test_a_vocoder_of_another_rate_is_refused() -> None:
+    other = Vocoder(replace(VOCODER, sampling_rate=48_000))
+    with pytest.raises(ModelError, match="48000, and ACE-Step v1's is 44100") as caught:
+        MusicCodec(tiny_dcae(), other)
+    assert caught.value.key == "sampling_rate"
