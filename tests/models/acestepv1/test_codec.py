@@ -201,7 +201,7 @@ def test_the_originals_blocks_are_joined_where_it_joins_them(frames: int) -> Non
 
 
 def test_a_vocoder_of_another_rate_is_refused() -> None:
-    other = Vocoder(replace(VOCODER, sampling_rate=48_000))
+    other = Vocoder(replace(VOCODER, mel=replace(VOCODER.mel, sampling_rate=48_000)))
     with pytest.raises(ModelError, match="48000, and ACE-Step v1's is 44100") as caught:
         MusicCodec(tiny_dcae(), other)
     assert caught.value.key == "sampling_rate"

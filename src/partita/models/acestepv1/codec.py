@@ -110,10 +110,11 @@ class MusicCodec:
                 f"{bands} bands with a hop of {vocoder.config.hop_length} samples do not make ACE-Step v1's codec, "
                 f"stereo with {FRAME_SAMPLES} samples to a frame. Take both configurations from the same model."
             )
-        if vocoder.config.sampling_rate != CODEC_RATE_HZ:
+        rate = vocoder.config.mel.sampling_rate
+        if rate != CODEC_RATE_HZ:
             raise ModelError(
-                f"The vocoder's `sampling_rate` is {vocoder.config.sampling_rate}, and ACE-Step v1's is {CODEC_RATE_HZ}. "
-                "Take the configuration published with the weights.",
+                f"The vocoder's `sampling_rate` is {rate}, and ACE-Step v1's is {CODEC_RATE_HZ}. Take the configuration "
+                "published with the weights.",
                 key="sampling_rate",
             )
         self.latent_shape = (dcae.config.latent_channels, bands // factor)
