@@ -113,8 +113,8 @@ class MusicCodec:
         rate = vocoder.config.mel.sampling_rate
         if rate != CODEC_RATE_HZ:
             raise ModelError(
-                f"The vocoder's `sampling_rate` is {rate}, and ACE-Step v1's is {CODEC_RATE_HZ}. Take the configuration "
-                "published with the weights.",
+                f"The vocoder's `sampling_rate` is {rate}, and ACE-Step v1's is {CODEC_RATE_HZ}. Take the "
+                "configuration published with the weights.",
                 key="sampling_rate",
             )
         self.latent_shape = (dcae.config.latent_channels, bands // factor)
