@@ -18,7 +18,7 @@ from partita.song.plan import Plan
 from partita.text.score_prompt import score_prompt
 
 LAST_CHORD_S = 1.2  # at least, in those pieces
-TAIL_S = 1.25
+TAIL_S = 1.0
 """From the last release to the end of the song: what the room and most instruments need to die away."""
 SHORTEST_TAIL_SHARE = 0.45  # of a song that is too short for that
 _CLEARLY_S = 0.4  # by which a last chord in the middle of what the model writes is longer than the shortest
@@ -95,18 +95,16 @@ def outline_of(plan: Plan, *, made_from_s: float = 0.0) -> Outline:
 def music_end_s(grid: Grid, duration_s: float) -> tuple[float, float]:
     """Where music should be written to end for its tail to be heard in a song, and from where on nothing is kept of it.
 
-    As in the pieces that the model knows, the last chord is struck at a bar line and held for 1.2 s or more; here for
-    whole beats where they fit, and then `TAIL_S` remain. A song too short for both is a chord that is let go earlier,
-    and its tail.
+    As in the pieces that the model knows, the last chord is struck at a bar line and held for 1.2 s or more, until
+    `TAIL_S` remain: what rings on has died away by then, and there is no long silence behind what does not. A song too
+    short for both is a chord that is let go earlier, and its tail.
     """
     line_s = _last_line(grid, duration_s - TAIL_S - LAST_CHORD_S)
     if line_s < 0:
         released_s = max(duration_s - TAIL_S, (1 - SHORTEST_TAIL_SHARE) * duration_s)
         line_s = _last_line(grid, released_s / 2)
         return max(line_s + LAST_CHORD_S + _CLEARLY_S, released_s) + RELEASE_S, released_s
-    room_s = duration_s - TAIL_S - line_s
-    held_s = math.floor(room_s / grid.beat_s + _NOTHING_S) * grid.beat_s
-    end_s = line_s + (held_s if held_s >= LAST_CHORD_S else room_s) + RELEASE_S
+    end_s = duration_s - TAIL_S + RELEASE_S
     return end_s, end_s
 
 
