@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import platform
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from compare import machine
 from partita.models.acestepv1.conditioner import Context
 from partita.models.acestepv1.config import TransformerConfig
 from partita.models.acestepv1.transformer import Transformer
@@ -150,18 +150,6 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
     start = time.perf_counter()
     result = run()
     return result, time.perf_counter() - start
-
-
-def machine() -> str:
-    """Processor, threads and versions in one line."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        names = [line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    import diffusers
-
-    return f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__}, diffusers {diffusers.__version__}"
 
 
 def profile(run: Callable[[], object]) -> None:

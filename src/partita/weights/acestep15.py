@@ -79,13 +79,9 @@ class AceStep15Loader(LocatedLoader):
 
     part_names = PART_NAMES
 
-    def load(self, part: str) -> Any:
-        """The part, on the runtime's device and in its number format; `silence_latent` is float32 `[15000, 64]`.
-
-        Raises ModelError where any of the model's files is missing, damaged or of another shape: all of them are
-        checked before the first tensor is read.
-        """
-        loaders: dict[str, Callable[[], Any]] = {
+    def _readers(self) -> dict[str, Callable[[], Any]]:
+        """By part; `silence_latent` is float32 `[15000, 64]`, whatever the number format."""
+        return {
             "text_encoder": self._text_encoder,
             "conditioner": lambda: self._acoustic(Conditioner, ""),
             "transformer": lambda: self._acoustic(DiT, "decoder."),
@@ -94,10 +90,6 @@ class AceStep15Loader(LocatedLoader):
             "vae": self._vae,
             "silence_latent": self._silence,
         }
-        if part not in loaders:
-            raise ModelError(f"{self.located.card.id} has the parts {', '.join(PART_NAMES)}, and no {part!r}.")
-        self.check()
-        return loaders[part]()
 
     def check(self) -> None:
         """Compare every tensor name, shape and format of every file with the networks. Reads no tensor."""

@@ -53,23 +53,14 @@ class AceStepV1Loader(LocatedLoader):
 
     part_names = PART_NAMES
 
-    def load(self, part: str) -> Any:
-        """The part, on the runtime's device and in its number format.
-
-        Raises ModelError where any of the model's files is missing, damaged or of another shape: all of them are
-        checked before the first tensor is read.
-        """
-        loaders: dict[str, Callable[[], Any]] = {
+    def _readers(self) -> dict[str, Callable[[], Any]]:
+        return {
             "text_encoder": self._text_encoder,
             "lyric_tokenizer": self._lyric_tokenizer,
             "conditioner": lambda: self._filled(Conditioner),
             "transformer": lambda: self._filled(Transformer).prepare(),
             "codec": self._codec,
         }
-        if part not in loaders:
-            raise ModelError(f"{self.located.card.id} has the parts {', '.join(PART_NAMES)}, and no {part!r}.")
-        self.check()
-        return loaders[part]()
 
     def check(self) -> None:
         """Compare every tensor name, shape and format of every file with the networks. Reads no tensor."""

@@ -6,6 +6,7 @@ It knows roles and files, not which networks a family has; that is each loader's
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,13 +35,34 @@ class Adaptable:
     idle: frozenset[str] = frozenset()
 
 
-class LocatedLoader:
+class LocatedLoader(ABC):
     """Reads the parts of one located model for one runtime. Holds headers and configurations, no tensors."""
+
+    part_names: tuple[str, ...]
 
     def __init__(self, located: Located, device: str = "cpu", number_format: str = "float32") -> None:
         self.located = located
         self._device = torch.device(device)
         self._dtype: torch.dtype = getattr(torch, number_format)
+
+    def load(self, part: str) -> Any:
+        """The part, on the runtime's device and in its number format.
+
+        Raises ModelError where any of the model's files is missing, damaged or of another shape: all of them are
+        checked before the first tensor is read.
+        """
+        if part not in self.part_names:
+            raise ModelError(f"{self.located.card.id} has the parts {', '.join(self.part_names)}, and no {part!r}.")
+        self.check()
+        return self._readers()[part]()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Compare every tensor name, shape and format of every file with the networks. Reads no tensor."""
+
+    @abstractmethod
+    def _readers(self) -> dict[str, Callable[[], Any]]:
+        """What reads each part."""
 
     @property
     def identity(self) -> tuple[str, ...]:
