@@ -12,13 +12,13 @@ from hypothesis import given, settings, strategies as st
 from partita.measure.ending import ending_of
 from partita.measure.recurrence import section_returns
 from partita.models.score_model import ScoreModel
-from partita.render.builtin.outline import LAST_CHORD_S, RELEASE_S, TAIL_S, Outline, music_end_s
+from partita.render.builtin.outline import Outline, music_end_s
 from partita.render.builtin.returning import FREE, LAST_BAR_LEVEL, LEVELS, cuts_of, echo_of, pieces_of
 from partita.render.builtin.voices import begin_at_once, settled_frame
 from partita.render.builtin.windows import windows_for
 from partita.render.protocol import AudioChunk, LatentsReady, RenderEvent, ScoreReady
 from partita.score.codec import CHANNELS, LAYOUT, decode, encode
-from partita.score.grid import frame_count
+from partita.score.grid import LAST_CHORD_S, RELEASE_S, TAIL_S, frame_count
 from partita.score.sampler import play
 from partita.score.styles import Cast
 from partita.score.types import ROLES, Grid, Note, Role, Score, Section, Track

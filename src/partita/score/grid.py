@@ -32,6 +32,10 @@ GRID_CHANNELS: tuple[str, ...] = (
 BARS_PER_PHRASE = 4
 RELEASE_S = 0.34
 """From the last note's release to what the last channel calls the end: behind it only a tail is heard."""
+LAST_CHORD_S = 1.2
+"""How long the last chord, struck at a bar line, is held at least."""
+TAIL_S = 1.0
+"""From the last release to the end of a song: what the room and most instruments need to die away."""
 END_SCALE_S = 4.0
 """The last channel rises within about this time before the end: one to three bars of warning."""
 

@@ -12,6 +12,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from partita.errors import RequestError
+from partita.errors import ModelError, RequestError
 from partita.models.score_model import ScoreModel, ScoreModelConfig
 from partita.text.score_tokens import ScoreTokens
 from partita.training.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
@@ -32,6 +33,7 @@ from partita.training.listen import train_reader
 from partita.training.log import RunLog, plot_log
 from partita.training.parallel import Team, join, leave
 from partita.training.tokens import train_tokenizer
+from partita.weights.builtin import TOKENIZER, load_builtin
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +161,19 @@ class Run:
         self.step, self.elapsed_s = 0, 0.0
         self.stop = self.over = False
 
-    def begin(self) -> None:
-        """Start values for a run from nothing, and a reader that has learned to read."""
+    def begin(self, start: Path | None) -> None:
+        """Start values: those of the model files in `start`, or of nothing, with a reader that has learned to read.
+
+        Raises ModelError where the files do not fit.
+        """
+        if start is not None:
+            learned = load_builtin(start).model.state_dict()
+            try:
+                self.model.load_state_dict(learned)
+            except RuntimeError as error:
+                raise ModelError(f"The run cannot start from {start}, which has other sizes: {error}") from error
+            self.mean = WeightMean(self.model, self.settings.mean_decay)
+            return
         initialise(self.model)
         reader = self.model.reader.requires_grad_(True)
         train_reader(reader, self.tokens, self.corpus, seed=self.settings.seed)
@@ -255,14 +268,19 @@ class Run:
             self.save()
 
 
-def prepare(out: Path, corpus: Path, pieces: int, held_out_pieces: int, config: ScoreModelConfig) -> None:
-    """Build what is missing of corpus and tokenizer; write the tokenizer into the run's directory."""
+def prepare(
+    out: Path, corpus: Path, pieces: int, held_out_pieces: int, config: ScoreModelConfig, start: Path | None
+) -> None:
+    """Build what is missing of the corpus, and put a tokenizer into the run's directory, that of `start` if given."""
     for name, seeds, count in (("training", TRAINING_SEEDS, pieces), ("held-out", HELD_OUT_SEEDS, held_out_pieces)):
         if not (corpus / name / "index.npz").exists():
             log.info("composing %d %s pieces", count, name)
             build(corpus / name, range(seeds.start, seeds.start + count))
-    path = out / "tokenizer.json"
-    if not path.exists():
+    path = out / TOKENIZER
+    out.mkdir(parents=True, exist_ok=True)
+    if start is not None:
+        shutil.copyfile(start / TOKENIZER, path)
+    elif not path.exists():
         train_tokenizer(captions_of(Corpus(corpus / "training")), path, config.vocab_size)
 
 
@@ -281,6 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--number-format", default="bfloat16", choices=["bfloat16", "float32"])
     parser.add_argument("--workers", type=int, default=1, help="processes that share each batch (CPU only)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch in each process")
+    parser.add_argument("--start-from", type=Path, help="directory of model files whose weights the run begins with")
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
     parser.add_argument("--plot", action="store_true", help="only draw the log as log.png")
     given = parser.parse_args(arguments)
@@ -298,10 +317,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         number_format=given.number_format,
     )
     config = ScoreModelConfig()
-    prepare(given.out, given.corpus, given.pieces, given.held_out_pieces, config)
+    prepare(given.out, given.corpus, given.pieces, given.held_out_pieces, config, given.start_from)
     (given.out / "config.json").write_text(json.dumps(config.to_json(), indent=1))
     meeting_point = given.out / f"meeting-{os.getpid()}"
-    shared = (given.workers, meeting_point, given.out, given.corpus, settings, config, given.threads, given.resume)
+    start = None if given.resume else given.start_from
+    shared = (
+        given.workers,
+        meeting_point,
+        given.out,
+        given.corpus,
+        settings,
+        config,
+        given.threads,
+        given.resume,
+        start,
+    )
     # Threads of torch do not survive a fork, and not every system has one.
     context = multiprocessing.get_context("spawn")
     helpers = [context.Process(target=run_worker, args=(rank, *shared)) for rank in range(1, given.workers)]
@@ -324,17 +354,18 @@ def run_worker(
     config: ScoreModelConfig,
     threads: int,
     resume: bool,
+    start: Path | None,
 ) -> None:
     """One process of a run, from start or checkpoint to end. An interrupt ends the run with a checkpoint."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(threads)
     team = join(rank, workers, meeting_point)
-    tokens = ScoreTokens(out / "tokenizer.json", config.max_tokens)
+    tokens = ScoreTokens(out / TOKENIZER, config.max_tokens)
     run = Run(out, settings, config, Corpus(corpus / "training"), Corpus(corpus / "held-out"), tokens, team)
     if resume:
         run.resume()
     else:
-        run.begin()
+        run.begin(start)
 
     def ask_to_stop(signum: int, frame: FrameType | None) -> None:
         run.stop = True

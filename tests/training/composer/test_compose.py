@@ -9,12 +9,12 @@ from hypothesis import given, settings, strategies as st
 
 from partita.errors import RequestError
 from partita.score.codec import decode, encode
+from partita.score.grid import TAIL_S
 from partita.score.instruments import INSTRUMENTS
 from partita.score.keys import KEYS, parse_key
 from partita.score.types import ROLES
 from partita.training.composer import PieceSpec, SectionPlan, compose, sample_spec
 from partita.training.composer.genres import GENRES
-from partita.training.composer.spec import tail_s
 from partita.training.composer.theory import METRES
 from tests.training.composer.limits import faults, in_scale_share
 
@@ -37,7 +37,7 @@ def test_a_piece_fills_the_duration_asked_for(seed: int, duration_s: float) -> N
     assert score.duration_s == duration_s
     assert min(note.start_s for note in notes) < score.grid.beat_s
     tail = duration_s - max(note.start_s + note.duration_s for note in notes)
-    assert tail_s(duration_s) - 1e-3 <= tail < tail_s(duration_s) + score.grid.beat_s
+    assert TAIL_S - 1e-3 <= tail < TAIL_S + score.grid.beat_s
 
 
 @given(SEEDS)

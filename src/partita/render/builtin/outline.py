@@ -12,15 +12,12 @@ import numpy as np
 
 from partita.errors import RequestError
 from partita.score.codec import silence
-from partita.score.grid import FRAME_RATE_HZ, RELEASE_S, frame_count, lay_grid
+from partita.score.grid import FRAME_RATE_HZ, LAST_CHORD_S, RELEASE_S, TAIL_S, frame_count, lay_grid
 from partita.score.types import Grid, Section
 from partita.song.plan import Plan
 from partita.text.score_prompt import score_prompt
 
-LAST_CHORD_S = 1.2  # at least, in those pieces
-TAIL_S = 1.0
-"""From the last release to the end of the song: what the room and most instruments need to die away."""
-SHORTEST_TAIL_SHARE = 0.45  # of a song that is too short for that
+SHORTEST_TAIL_SHARE = 0.45  # of a song that is too short for `TAIL_S`
 _CLEARLY_S = 0.4  # by which a last chord in the middle of what the model writes is longer than the shortest
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from partita.errors import RequestError
+from partita.score.grid import TAIL_S
 from partita.score.types import Grid, Role, Score, Section
 from partita.training.composer.arrange import arrange
 from partita.training.composer.bass import play_bass
@@ -21,7 +22,7 @@ from partita.training.composer.genres import GENRES, Genre
 from partita.training.composer.harmony import plan_harmony
 from partita.training.composer.melody import play_lead
 from partita.training.composer.perform import Feel, Hand, perform
-from partita.training.composer.spec import PieceSpec, fit, last_release_s, sample_spec
+from partita.training.composer.spec import PieceSpec, fit, sample_spec
 from partita.training.composer.theory import METRES, Metre
 
 _PARTS: dict[Role, Callable[[Context], list[Event]]] = {
@@ -121,7 +122,7 @@ def _feel(rng: random.Random, spec: PieceSpec, genre: Genre, metre: Metre) -> Fe
         genre.swing_unit,
         genre.humanise_ms / 1000 / 2,
         _STRENGTH[spec.energy],
-        last_release_s(spec.bpm, spec.time_signature, spec.duration_s),
+        spec.duration_s - TAIL_S,
     )
 
 

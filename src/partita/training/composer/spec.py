@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from partita.errors import RequestError
+from partita.score.grid import LAST_CHORD_S, TAIL_S
 from partita.score.instruments import programs_for
 from partita.score.keys import key_name
 from partita.score.types import ROLES, Role, SectionKind
@@ -22,11 +23,6 @@ Energy = Literal["low", "medium", "high"]
 
 SHORTEST_S = 4.0
 """The shortest piece, in seconds: a bar and a chord to end on."""
-
-TAIL_S = 1.25
-"""From the last release to the end of a piece: what the room and most instruments need to die away."""
-_TAIL_SHARE = 0.12  # of a piece that is too short for that
-_LAST_CHORD_S = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ def fit(spec: PieceSpec, duration_s: float) -> PieceSpec:
 
 
 def bars_before_end(bpm: float, time_signature: str, duration_s: float) -> int:
-    """How many bars fit before the final chord, which takes at least 1.2 s.
+    """How many bars fit before the final chord, which is held for `LAST_CHORD_S` at least, until `TAIL_S` are left.
 
     Raises `RequestError` for a duration below `SHORTEST_S` and for a metre that is not one of `METRES`.
     """
@@ -133,21 +129,7 @@ def bars_before_end(bpm: float, time_signature: str, duration_s: float) -> int:
             value=duration_s,
         )
     metre = METRES[time_signature]
-    return max(0, math.floor((duration_s - tail_s(duration_s) - _LAST_CHORD_S) / (metre.step_s(bpm) * metre.bar)))
-
-
-def tail_s(duration_s: float) -> float:
-    """How long the end of a piece is left to die away, at least."""
-    return min(TAIL_S, _TAIL_SHARE * duration_s)
-
-
-def last_release_s(bpm: float, time_signature: str, duration_s: float) -> float:
-    """When the last note of a piece is let go: on a beat, if the last chord is held for long enough so."""
-    bar_s = METRES[time_signature].step_s(bpm) * METRES[time_signature].bar
-    struck_s = bars_before_end(bpm, time_signature, duration_s) * bar_s
-    room_s = duration_s - tail_s(duration_s) - struck_s
-    held_s = math.floor(room_s * bpm / 60 + 1e-6) * 60 / bpm
-    return struck_s + (held_s if held_s >= _LAST_CHORD_S else room_s)
+    return max(0, math.floor((duration_s - TAIL_S - LAST_CHORD_S) / (metre.step_s(bpm) * metre.bar)))
 
 
 _FORMS: dict[int, tuple[str, ...]] = {
