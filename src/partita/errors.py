@@ -2,6 +2,10 @@
 
     PartitaError
     ├── RequestError          a field of the request is bad, or this model or task cannot honour it
+    │   ├── NotFoundError     what was named is not here: a song, an upload, a model, an adapter
+    │   ├── ConflictError     it was asked before with other words, or is in no state for that
+    │   └── TooLargeError     more bytes, seconds or songs than this server takes
+    ├── AccessError           the caller may not: no token, a wrong one, or a place that is not theirs
     ├── ModelError            weights are missing, damaged, of an unknown layout, or of the wrong shape
     │   ├── DownloadError     a file could not be fetched; what arrived is kept and the next try resumes
     │   └── PlannerError      the planner wrote nothing that can be used, twice
@@ -9,6 +13,8 @@
     │   └── SaveError         a finished song could not be written where it was wanted; it is kept elsewhere
     ├── ReplayError           a record cannot be rendered again to the same bytes on this machine
     ├── ResourceError         not enough memory or disk
+    │   ├── BusyError         the queue is full, or the caller asks too often; later it may be taken
+    │   └── DeadlineError     the song was not finished by the time its caller gave
     └── Cancelled             the caller asked to stop
 
 A message says what was asked, what was seen and what to do. This module knows nothing else of the package.
@@ -38,6 +44,26 @@ class RequestError(PartitaError):
         super().__init__(message)
         self.field = field
         self.value = value
+
+
+class NotFoundError(RequestError):
+    """What was named is not here."""
+
+
+class ConflictError(RequestError):
+    """It contradicts what was asked before, or the thing is in no state for it."""
+
+
+class TooLargeError(RequestError):
+    """More than this server takes; what would be taken is said."""
+
+
+class AccessError(PartitaError):
+    """The caller may not. `known` says whether we know who asks: without a valid token we do not."""
+
+    def __init__(self, message: str, *, known: bool = False) -> None:
+        super().__init__(message)
+        self.known = known
 
 
 class ModelError(PartitaError):
@@ -91,6 +117,18 @@ class ResourceError(PartitaError):
     """Memory or disk does not suffice for what was asked."""
 
     exit_code = 6
+
+
+class BusyError(ResourceError):
+    """Too much is asked at once. After `retry_after_s` seconds it may be taken."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(ResourceError):
+    """A song was not finished by the time its caller gave."""
 
 
 class Cancelled(PartitaError):  # noqa: N818  (the field's word for it, and not a fault)

@@ -60,3 +60,8 @@ class Settings(BaseSettings):
     def adapters(self) -> Path:
         """Adapters that can be called by their name."""
         return self.data / "adapters"
+
+    @property
+    def service(self) -> Path:
+        """What a server keeps: its jobs, their songs, and what was uploaded to it."""
+        return self.data / "service"

@@ -93,6 +93,12 @@ class Archive:
         """
         if ref.sha256 is not None:
             return self._find(ref.sha256, field)
+        if ref.path is None:
+            raise RequestError(
+                f"{field} names an upload or a song of a server, which are known there alone: give a file or a sha256.",
+                field=field,
+                value=ref.upload or ref.song,
+            )
         path = Path(cast("str", ref.path)).expanduser()
         if path.suffix.lower() == ".safetensors":
             latents, family = _read_latents(path)

@@ -65,14 +65,21 @@ def grid_of_channels(channels: int) -> FrameGrid | None:
 
 
 class AudioRef(Asked):
-    """Audio, or latents, that something is to be made from. Exactly one of the two is given.
+    """Audio, or latents, that something is to be made from. Exactly one of the fields is given.
 
-    A plain string or path stands for `path`. Arrays are handed to `Engine.hold` first, which gives a reference.
+    A plain string or path stands for `path`. Arrays are handed to `Engine.hold` first, which gives a reference. A
+    server takes uploads, its own songs and content hashes, and never a path.
     """
 
     path: str | None = Field(default=None, description="A sound file of any kind, or latents (.safetensors).")
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="Content hash of a source that is kept on this machine."
+    )
+    upload: str | None = Field(default=None, pattern="^[0-9a-f]{32}$", description="Id of a file uploaded to a server.")
+    song: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{32}(/[0-9]{1,2})?$",
+        description="Id of a server's song; of a job that made several, followed by /1 for the second.",
     )
 
     @model_validator(mode="before")
@@ -82,8 +89,8 @@ class AudioRef(Asked):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if (self.path is None) == (self.sha256 is None):
-            raise ValueError("give either a path or a sha256")
+        if sum(value is not None for value in (self.path, self.sha256, self.upload, self.song)) != 1:
+            raise ValueError("give one of path, sha256, upload and song")
         return self
 
 
