@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from builtin_bars import DURATION_S, RATE_HZ, Prompt, draw, drums_on_grid, prompts, random_weights
+from builtin_bars import DURATION_S, RATE_HZ, Prompt, drums_on_grid, prompts, random_weights
 from partita.engine.engine import Engine
 from partita.engine.song import Song
 from partita.measure.key import key_of_notes, relation
@@ -46,6 +46,7 @@ from partita.song.request import SongRequest
 from partita.song.source import AudioRef
 from partita.song.task import Extend, Extract, Lego, Repaint, Retake, Task
 from partita.weights.builtin import BUILTIN_DIRECTORY
+from pictures import draw
 
 SONGS = 24
 ADDED_S, REPAINTED_BARS, VARIANCE = 8.0, 4, 0.2

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from builtin_bars import DURATION_S, LONG_S, RATE_HZ, Heard, Prompt, draw, hear
+from builtin_bars import DURATION_S, LONG_S, RATE_HZ, Heard, Prompt, hear
 from partita.measure.recurrence import Returns, section_returns
 from partita.score.codec import decode, encode
 from partita.score.matching import note_f1
@@ -24,6 +24,7 @@ from partita.score.sampler import play
 from partita.score.types import Role
 from partita.training.composer import compose, describe
 from partita.training.corpus import BENCH_SEEDS
+from pictures import draw
 
 MEASURES = ("tempo", "key", "relative", "metre", "ending", "sound")
 
