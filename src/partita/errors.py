@@ -59,11 +59,13 @@ class TooLargeError(RequestError):
 
 
 class AccessError(PartitaError):
-    """The caller may not. `known` says whether we know who asks: without a valid token we do not."""
+    """The caller may not. `known` says whether we know who asks: without a valid token we do not. `field` is the
+    dotted name in the request of what is not allowed, where it is a field."""
 
-    def __init__(self, message: str, *, known: bool = False) -> None:
+    def __init__(self, message: str, *, known: bool = False, field: str | None = None) -> None:
         super().__init__(message)
         self.known = known
+        self.field = field
 
 
 class ModelError(PartitaError):

@@ -71,6 +71,16 @@ def decode(path: Path, *, max_s: float | None = None) -> tuple[np.ndarray, int]:
     return np.concatenate(blocks), rate
 
 
+def told_duration_s(path: Path) -> float | None:
+    """Length in seconds as the container tells it, or none where it does not. Raises AudioError as `decode` does."""
+    av = require_av(f"{path.name} is not WAV, FLAC, MP3 or Ogg; reading it")
+    try:
+        with av.open(f"file:{path}", options=dict(_OPEN_OPTIONS), metadata_errors="replace") as container:
+            return None if container.duration is None else container.duration / av.time_base
+    except (av.FFmpegError, ValueError) as error:
+        raise AudioError(f"{path} is not audio that can be read ({_reason(error)}).", path=path) from None
+
+
 def encode_aac(samples: np.ndarray, sample_rate_hz: int, bitrate_kbps: int, tags: dict[str, str]) -> bytes:
     """AAC-LC in an MP4 container. `samples` [N, C] float32 within [-1, 1]; `tags` by FFmpeg's names for MP4.
 

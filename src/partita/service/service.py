@@ -30,7 +30,7 @@ class Service(AbstractContextManager["Service"]):
         self.settings = settings or Settings.load()
         self.folder = config.folder or self.settings.service
         self.queue = JobQueue(managers or [Manager()], self.folder, limits=config.limits, retention=config.retention)
-        self.uploads = Uploads(self.folder / "uploads", config.limits)
+        self.uploads = Uploads(self.folder / "uploads", config.limits, keep_s=config.retention.age_s)
 
     def __enter__(self) -> Self:
         self.queue.__enter__()
@@ -43,4 +43,8 @@ class Service(AbstractContextManager["Service"]):
 
     def submit(self, request: SongRequest, options: JobOptions = JobOptions()) -> Job:  # noqa: B008
         """Take in a request from the network. Raises as `admit` and `JobQueue.submit` do."""
-        return self.queue.submit(admit(request, self.queue, self.uploads, self.config.limits), options)
+        return self.queue.submit(self.admit(request), options)
+
+    def admit(self, request: SongRequest) -> SongRequest:
+        """A request from the network with its ids turned into files of ours. Raises as `guard.admit` does."""
+        return admit(request, self.queue, self.uploads, self.config.limits, adapters=self.settings.adapters)
