@@ -32,7 +32,8 @@ class Runtime:
     """What changes speed, memory or bits.
 
     `number_format` is a torch dtype name. `memory_bytes` is what the engine may plan with. `policy` says whether
-    loaded parts stay in memory (`keep`) or make room for the next (`one-at-a-time`).
+    loaded parts stay in memory (`keep`) or make room for the next (`one-at-a-time`). `decode_tile_frames` is how many
+    latent frames of ACE-Step 1.5 are decoded at once, where that is not the usual number.
     """
 
     device: Choice[str]
@@ -43,6 +44,7 @@ class Runtime:
     memory_bytes: Choice[int]
     policy: Choice[Policy]
     cpu: str
+    decode_tile_frames: int | None = None
 
     @classmethod
     def detect(

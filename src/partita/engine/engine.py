@@ -97,6 +97,14 @@ class Engine(SpokenEngine):
         """
         return resolve_request(request, self.settings, archive=self._archive, shelf=self._shelf)
 
+    def load(self, model: str) -> None:
+        """Load a model's networks before they are needed; where one is held at a time, the first. Raises ModelError."""
+        loader = self._open(find_card(model))
+        parts = self.store.parts(loader, StageMeter())
+        for name in loader.part_names if self.store.policy == "keep" else loader.part_names[:1]:
+            with parts.use(name):
+                pass
+
     def hold(self, what: Song | np.ndarray | torch.Tensor, sample_rate_hz: int | None = None) -> AudioRef:
         """Keep audio or latents on this machine, and give the reference that a request takes as source or reference.
 
@@ -465,6 +473,7 @@ class Engine(SpokenEngine):
             compiled=runtime.compiled.value,
             threads=runtime.threads.value,
             cpu=runtime.cpu,
+            decode_tile_frames=runtime.decode_tile_frames,
         )
 
 

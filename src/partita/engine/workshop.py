@@ -29,7 +29,7 @@ class Workshop:
         for part in (
             resolved.model_dump_json(exclude={"output", "warnings"}),
             plan.model_dump_json(),
-            runtime.model_dump_json(),
+            runtime.model_dump_json(exclude={"decode_tile_frames"}),
             repr(sorted(weights.items())),
         ):
             digest.update(part.encode())

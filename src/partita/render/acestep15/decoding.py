@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from partita.models.oobleck_tiling import Codec, decode_chunks
+from partita.models.oobleck_tiling import DECODE_CHUNK_FRAMES, Codec, decode_chunks
 from partita.render.acestep15.recipe import Recipe
 from partita.render.protocol import AudioChunk
 from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -19,12 +19,14 @@ from partita.song.source import FRAME_SAMPLES, SAMPLE_RATE_HZ
 CUT_MARGIN_FRAMES = 16
 
 
-def decode(latents: Tensor, recipe: Recipe, codec: Codec, device: torch.device) -> Iterator[AudioChunk]:
-    """The audio of latents `[T, 64]`, in order."""
+def decode(
+    latents: Tensor, recipe: Recipe, codec: Codec, device: torch.device, tile_frames: int | None = None
+) -> Iterator[AudioChunk]:
+    """The audio of latents `[T, 64]`, in order, from at most `tile_frames` of them at once."""
     total = recipe.samples
     for first, end in windows(recipe, -(-total // FRAME_SAMPLES)):
         start = first * FRAME_SAMPLES
-        for samples in _stretch(latents, first, end, codec, device):
+        for samples in _stretch(latents, first, end, codec, device, tile_frames or DECODE_CHUNK_FRAMES):
             chunk = samples[: total - start]
             if len(chunk):
                 yield AudioChunk(chunk.cpu().numpy(), start, total)
@@ -57,12 +59,14 @@ def _crossfade_frames(recipe: Recipe) -> int:
     return max(recipe.blend.latent_crossfade_frames, wave, 1)
 
 
-def _stretch(latents: Tensor, first: int, end: int, codec: Codec, device: torch.device) -> Iterator[Tensor]:
+def _stretch(
+    latents: Tensor, first: int, end: int, codec: Codec, device: torch.device, tile_frames: int
+) -> Iterator[Tensor]:
     """Samples `[n, 2]` of frames `first` to `end`, heard with what lies around them."""
     low = max(0, first - CUT_MARGIN_FRAMES)
     surplus = (first - low) * FRAME_SAMPLES
     left = (end - first) * FRAME_SAMPLES
-    for piece in decode_chunks(codec, latents[low : end + CUT_MARGIN_FRAMES].to(device).T[None]):
+    for piece in decode_chunks(codec, latents[low : end + CUT_MARGIN_FRAMES].to(device).T[None], tile_frames):
         samples = piece[0].float().T
         skipped = min(surplus, len(samples))
         surplus -= skipped

@@ -76,7 +76,7 @@ class AceStep15Renderer:
             if song.latents is not None:
                 yield song.told(LatentsReady(song.latents))
         yield from _made(songs, parts, place, batch)
-        yield from _decode(songs, parts, place)
+        yield from _decode(songs, parts, place, runtime.decode_tile_frames)
 
     @torch.inference_mode()
     def follow(self, jobs: Sequence[Job], parts: Parts, runtime: Runtime) -> Iterator[Told]:
@@ -316,11 +316,11 @@ def _follow(song: _Song, transformer: DiT) -> Iterator[Told]:
     song.take = None
 
 
-def _decode(songs: Sequence[_Song], parts: Parts, place: Place) -> Iterator[Told]:
+def _decode(songs: Sequence[_Song], parts: Parts, place: Place, tile_frames: int | None) -> Iterator[Told]:
     """The audio of every song."""
     with parts.use("vae") as vae:
         for song in songs:
             assert song.latents is not None  # every song was sampled, or brought its latents
             yield song.told(StageStarted("decode"))
-            for chunk in decode(song.latents, song.recipe, vae, place.device):
+            for chunk in decode(song.latents, song.recipe, vae, place.device, tile_frames):
                 yield song.told(chunk)
