@@ -40,7 +40,7 @@ class ModelStatus:
 
 def inventory(caches: Caches, checkpoint_dir: Path | None = None) -> list[ModelStatus]:
     """The state of every model of the catalog, in its order."""
-    return [_status(card, caches, checkpoint_dir) for card in catalog()]
+    return [model_status(card, caches, checkpoint_dir) for card in catalog()]
 
 
 def planner_inventory(caches: Caches, checkpoint_dir: Path | None = None) -> list[ModelStatus]:
@@ -62,7 +62,8 @@ def _planner_status(card: PlannerCard, caches: Caches, checkpoint_dir: Path | No
     return ModelStatus(card, state, found.folder, "published", missing, total, absent if missing else 0)
 
 
-def _status(card: ModelCard, caches: Caches, checkpoint_dir: Path | None) -> ModelStatus:
+def model_status(card: ModelCard, caches: Caches, checkpoint_dir: Path | None = None) -> ModelStatus:
+    """The state of one model."""
     if not card.files:
         return ModelStatus(card, "shipped")
     total = total_bytes(card)
