@@ -1,0 +1,25 @@
+"""Door to clients of the ACE-Step 1.5 REST API: its paths, fields and answers, over the queue that every door uses.
+
+What each field of that protocol becomes stands in `table`; see docs/doors/acestep.md. Importing this loads no HTTP.
+"""
+
+from __future__ import annotations
+
+PORT = 8001
+"""Where these clients look for a server."""
+
+CORS_ORIGINS = ("null", "http://localhost", "http://127.0.0.1")
+CORS_ORIGIN_REGEX = r"https?://(localhost|127\.0\.0\.1)(:\d{1,5})?"
+CORS_METHODS = ("GET", "POST", "OPTIONS")
+CORS_HEADERS = ("Content-Type", "Authorization")
+"""Web pages that this protocol lets call: its clients are pages of this machine, such as a browser DAW."""
+
+PUBLIC = frozenset({"/health", "/v1/models"})
+"""Paths that need no token."""
+
+BODY_TOKEN_PATHS = frozenset({"/release_task", "/query_result", "/create_random_sample", "/format_input"})
+"""Paths whose body may carry the token as `ai_token`. The app checks these itself, header and body, where the server
+has a token, so that the wrapping may let them through."""
+
+TOKEN_VARIABLE = "ACESTEP_API_KEY"
+"""Environment variable in which users of this protocol keep the token."""
