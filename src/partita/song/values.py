@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from partita.errors import RequestError
 
 LONGEST_SHOWN = 60
+_TAGGED = "task"
+"""A field that is a union told apart by a tag: pydantic puts the tag into the name of a fault behind it."""
+_building = threading.local()
 
 
 class Value(BaseModel):
@@ -25,10 +30,16 @@ class Asked(Value):
 
     def __init__(self, **data: Any) -> None:
         """Raises RequestError where a field is bad."""
+        inside = getattr(_building, "inside", False)
+        _building.inside = True
         try:
             super().__init__(**data)
         except ValidationError as error:
+            if inside:
+                raise  # as part of another value, which knows by which name
             raise request_error(error) from None
+        finally:
+            _building.inside = inside
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -42,7 +53,7 @@ class Asked(Value):
 def request_error(error: ValidationError, what: str = "request") -> RequestError:
     """The first fault of a pydantic error, found in `what`, as one sentence: the field, the value, what would do."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or what
+    field = dotted(first["loc"]) or what
     value = first.get("input")
     if first["type"] == "extra_forbidden":
         return RequestError(
@@ -55,6 +66,11 @@ def request_error(error: ValidationError, what: str = "request") -> RequestError
         return RequestError(f"{field}: {reason}.", field=field, value=value)
     seen = short(value)
     return RequestError(f"{field} cannot be {seen}: {reason[0].lower() + reason[1:]}.", field=field, value=value)
+
+
+def dotted(where: Sequence[str | int]) -> str:
+    """The place of a fault in pydantic's terms as the name of a field."""
+    return ".".join(str(part) for at, part in enumerate(where) if at == 0 or where[at - 1] != _TAGGED)
 
 
 def short(value: Any) -> str:
