@@ -39,10 +39,10 @@ class ModelStore:
         """Keys of everything that is in memory."""
         return tuple(self._loaded)
 
-    def clear(self) -> None:
-        """Let go of everything that is not lent."""
+    def clear(self, model: str | None = None) -> None:
+        """Let go of everything that is not lent, or of one model's parts, by its id."""
         with self._lock:
-            for key in [key for key in self._loaded if not self._lent[key]]:
+            for key in [key for key in self._loaded if not self._lent[key] and model in (None, key[0])]:
                 del self._loaded[key]
         gc.collect()
 

@@ -6,6 +6,7 @@ answers: no caller learns where files lie.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,8 @@ from partita.song.task import Extend, Lego, Outpaint, Repaint, TextToMusic, sour
 from partita.weights.adapters.files import has_adapter
 
 _SEPARATORS = ("/", "\\", "\x00")
+_LOSSLESS = (".flac", ".wav")
+_ID = re.compile("[0-9a-f]{32}")
 
 
 def admit(
@@ -78,6 +81,8 @@ def _song(name: str, queue: JobQueue) -> Path:
         raise ConflictError(f"The song {name} is not finished: its job is {job.state}.", value=name)
     if at >= len(job.songs):
         raise NotFoundError(f"There is no song {name}: its job made {len(job.songs)} and is {job.state}.", value=name)
+    if job.songs[at].audio.endswith(_LOSSLESS):
+        return queue.song_path(job_id, at)
     return queue.audio_as(job_id, at, "flac")
 
 
@@ -138,3 +143,25 @@ def _refuse(field: str, what: str, instead: str) -> NoReturn:
     raise AccessError(
         f"{field} names {what}, and requests from the network name no files: {instead}.", known=True, field=field
     )
+
+
+def shown(request: SongRequest) -> SongRequest:
+    """A request as callers see it: files of ours are ids again, and of any other path only the name is told."""
+    source = source_of(request.task)
+    changed: dict[str, Any] = {}
+    if source is not None and source.path is not None:
+        changed["task"] = request.task.model_copy(update={"source": _named(source)})
+    if any(ref.path is not None for ref in request.references):
+        changed["references"] = tuple(map(_named, request.references))
+    return request.model_copy(update=changed) if changed else request
+
+
+def _named(ref: AudioRef) -> AudioRef:
+    if ref.path is None:
+        return ref
+    path = Path(ref.path)
+    if path.parent.name == "uploads" and _ID.fullmatch(path.stem):
+        return AudioRef(upload=path.stem)
+    if path.parent.parent.name == "songs" and _ID.fullmatch(path.parent.name) and path.stem.isdecimal():
+        return AudioRef(song=path.parent.name + (f"/{path.stem}" if path.stem != "0" else ""))
+    return AudioRef(path=path.name or "file")

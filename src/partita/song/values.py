@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -52,7 +52,11 @@ class Asked(Value):
 
 def request_error(error: ValidationError, what: str = "request") -> RequestError:
     """The first fault of a pydantic error, found in `what`, as one sentence: the field, the value, what would do."""
-    first = error.errors(include_url=False)[0]
+    return fault_error(error.errors(include_url=False)[0], what)
+
+
+def fault_error(first: Mapping[str, Any], what: str = "request") -> RequestError:
+    """One fault, as pydantic details it, as a sentence."""
     field = dotted(first["loc"]) or what
     value = first.get("input")
     if first["type"] == "extra_forbidden":

@@ -6,12 +6,17 @@ For every HTTP door. What an unexpected error says stays in the log; a caller le
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from partita.errors import (
@@ -30,7 +35,9 @@ from partita.errors import (
     SaveError,
     TooLargeError,
 )
-from partita.song.values import request_error, short
+from partita.song.values import fault_error, request_error, short
+
+_log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:partita:problem:"
@@ -123,6 +130,52 @@ def respond(told: Problem, headers: dict[str, str] | None = None) -> Response:
         headers.setdefault("WWW-Authenticate", "Bearer")
     body = json.dumps(told.model_dump(exclude_none=True), ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(body, status_code=told.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of an app answered with a problem document, the router's own among them."""
+    app.add_exception_handler(PartitaError, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _of_router)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _told(request: Request, error: Exception) -> Response:
+    return respond(problem_of(error, request.url.path))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """A query, path, header or body that is not as documented."""
+    assert isinstance(error, RequestValidationError)
+    first = dict(error.errors()[0])
+    place, *where = first["loc"]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        return respond(problem(400, f"The body is no JSON: {reason}.", kind="malformed", instance=request.url.path))
+    return respond(problem_of(fault_error(first | {"loc": where}, place), request.url.path))
+
+
+def _of_router(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path, headers = request.url.path, dict(error.headers or {})
+    kind, detail = "malformed", str(error.detail)
+    if error.status_code == 404:
+        kind, detail = "not-found", f"There is nothing at {path[:200]}; the routes are listed at /docs."
+    elif error.status_code == 405:
+        able = headers.get("Allow") or headers.get("allow") or "other methods"
+        kind, detail = "method", f"{request.method} is not for {path[:200]}, which takes {able}."
+    return respond(problem(error.status_code, detail, kind=kind, instance=path), headers)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    return respond(problem(400, "The body ended early.", kind="malformed", instance=request.url.path))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    # The boundary of the process: whatever it is, its traceback belongs into the log and not into the answer.
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return respond(problem_of(error, request.url.path))
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
