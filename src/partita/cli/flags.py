@@ -120,6 +120,20 @@ def task_flags(kind: type[Asked]) -> Callable[[Command], Command]:
     return lambda command: _all_of(_options(kind, "task__", _NOT_OF_TASK), command)
 
 
+def value_flags(kind: type[Asked], prefix: str) -> Callable[[Command], Command]:
+    """Decorator: one click option for every field of a value, such as `--max-songs` for `songs` with the prefix `max`.
+    The parameters are named `max__songs` and so on."""
+
+    def decorate(command: Command) -> Command:
+        options = [
+            _option(f"--{prefix}-{flag_name(name)[2:]}", name, field, f"{prefix}__{name}", hidden=False)
+            for name, field in kind.model_fields.items()
+        ]
+        return _all_of(options, command)
+
+    return decorate
+
+
 _lyrics = click.option("--lyrics", metavar="FILE|-", help="Text file with words to sing, or - for standard input.")
 _references = click.option(
     "--reference",
