@@ -11,11 +11,9 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from partita.errors import RequestError
-from partita.service.jobs.job import Job, JobOptions
-from partita.service.service import Service
 from partita.settings import Settings
 from partita.song.card import ModelCard
 from partita.song.request import SongRequest
@@ -24,6 +22,10 @@ from partita.song.values import short
 from partita.weights.catalog import card as find_card, fetch_command
 from partita.weights.inventory import model_status
 from partita.weights.places import caches_of
+
+if TYPE_CHECKING:  # a program that starts fast chooses a model before it imports an engine
+    from partita.service.jobs.job import Job, JobOptions
+    from partita.service.service import Service
 
 BUILT_IN = "built-in"
 
