@@ -121,7 +121,10 @@ def test_a_note_speaks_the_words_of_the_protocol() -> None:
     [
         ({"caption": ""}, "caption"),
         ({"caption": "calm", "task": {"kind": "cover", "source": {"song": "0" * 32}}}, "task"),
-        ({"caption": "calm", "task": {"kind": "repaint", "source": {"song": "../x"}, "start_s": 1}}, "song"),
+        (
+            {"caption": "calm", "task": {"kind": "repaint", "source": {"song": "../x"}, "start_s": 1}},
+            "task.source.song",
+        ),
         ({"caption": "calm", "instrumental": True, "lyrics": "la la"}, "instrumental"),
         ({"caption": "calm", "stem_count": 4}, "stem_count"),
         ({"caption": "calm", "count": 500}, "count"),

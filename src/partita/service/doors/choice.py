@@ -36,7 +36,6 @@ _WISHES_WITHIN = {
     "output": ("bit_depth", "bitrate_kbps", "keep_latents", "midi", "stems", "lrc", "vtt", "loudness_lufs"),
     "task": ("strength", "noise_strength", "mode", "chunk_mask", "follow", "codes", "fsq", "n_min", "n_max", "n_avg"),
 }
-_GROUPS = (*_WISHES_WITHIN, "planner")
 _GUIDANCE = ("guidance_scale", "guidance", "guidance_interval")
 """A model without guidance refuses any of them in the name of the first."""
 
@@ -166,22 +165,16 @@ def _place(error: RequestError, fields: Mapping[str, Any]) -> tuple[str, ...] | 
     first, *rest = (error.field or "").split(".")
     if first in _WISHES:
         return (first,) if first in fields else None
-    if first in _GROUPS:
-        group, name = first, rest[-1] if rest else ""
-    else:  # what makes no sense for any model is refused without the name of its group
-        value = [] if rest else [error.value]
-        group = next((one for one in _GROUPS if _holds(fields.get(one), first, *value)), "")
-        name = first
-    if group == "planner" and group in fields:
-        return (group,)
-    if name in _GUIDANCE and not _holds(fields.get(group), name):
-        name = next((one for one in _GUIDANCE if _holds(fields.get(group), one)), name)
-    allowed = _WISHES_WITHIN.get(group, ())
-    return (group, name) if _holds(fields.get(group), name) and (allowed is None or name in allowed) else None
-
-
-def _holds(group: Any, name: str, *value: Any) -> bool:
-    return isinstance(group, Mapping) and name in group and group[name] in (value or (group[name],))
+    inner = fields.get(first)
+    if not isinstance(inner, Mapping):
+        return None
+    if first == "planner":
+        return (first,)
+    name = rest[0] if rest else ""
+    if name in _GUIDANCE and name not in inner:
+        name = next((one for one in _GUIDANCE if one in inner), name)
+    allowed = _WISHES_WITHIN.get(first, ())
+    return (first, name) if name in inner and (allowed is None or name in allowed) else None
 
 
 def _leave_out(fields: dict[str, Any], place: tuple[str, ...], error: RequestError, names: Mapping[str, str]) -> str:
