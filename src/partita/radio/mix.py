@@ -34,10 +34,14 @@ _EDGE = RATE_HZ // 200
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A song as the mixer needs it: samples [N, 2] float32, its beats where they are known, and whose it is."""
+    """A song as the mixer needs it: samples [N, 2] float32, its beats where they are known, and whose it is.
+
+    `opening` are the beats at its beginning where `grid` does not hold there.
+    """
 
     audio: np.ndarray
     grid: Grid | None = None
+    opening: Grid | None = None
     tag: object = None
 
     @cached_property
@@ -47,9 +51,10 @@ class Piece:
 
     def downbeat_from(self, at: int) -> float | None:
         """The first bar line at sample `at` or just before it, in samples; none without a grid."""
-        if self.grid is None:
+        grid = self.opening or self.grid
+        if grid is None:
             return None
-        bar, offset = self.grid.bar_s * RATE_HZ, self.grid.offset_s * RATE_HZ
+        bar, offset = grid.bar_s * RATE_HZ, grid.offset_s * RATE_HZ
         return offset + bar * math.ceil((at - _NEAR_S * RATE_HZ - offset) / bar)
 
     def beat_from(self, at: float) -> float:
@@ -118,26 +123,26 @@ def plan_join(
     A crossfade is the whole number of beats that is nearest `crossfade_s`, at most a quarter of the shorter song; with
     0 there is none, and each song is whole. `soon` joins at the next beat, within a beat.
     """
-    total, outline = len(ending.audio), ending.outline
+    outline = ending.outline
     skip = new.outline.first if new.outline.first > _LEAD_S * RATE_HZ else 0
     downbeat = new.downbeat_from(skip)
     lead = 0.0 if downbeat is None else downbeat - skip
-    shorter = min(total, len(new.audio) - skip)
+    shorter = min(outline.end, len(new.audio) - skip)
     if soon:
-        return _crossing(ending, skip, lead, (earliest, total), _fade(ending, min(crossfade_s, 1.0), shorter))
+        return _crossing(ending, skip, lead, (earliest, outline.end), _fade(ending, min(crossfade_s, 1.0), shorter))
     if crossfade_s <= 0:
         return Join(max(earliest, outline.end), skip, 0, False)
     if outline.fall is None:
         return _crossing(
             ending, skip, lead, (earliest, outline.end), _fade(ending, crossfade_s, shorter), at_the_end=True
         )
-    least = max(earliest, total - shorter // 2) + lead
+    least = max(earliest, outline.end - shorter // 2) + lead
     last = max(outline.end - 2 * _BLOCK, least)
     beat = ending.beat_from(max(outline.fall, least))
     if beat > last:
         beat = ending.beat_until(last)
     at = round((beat if beat >= least else last) - lead)
-    return Join(at, skip, total - at, False)
+    return Join(at, skip, max(0, outline.end - at), False)
 
 
 def overlap(ending: Piece, new: Piece, join: Join) -> np.ndarray:
