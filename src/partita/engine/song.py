@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -53,3 +54,8 @@ class Song:
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.record.warnings
+
+    def noted(self, notes: Sequence[str]) -> Song:
+        """The same song, whose record says `notes` too, each once and behind what it says already."""
+        told = dict.fromkeys((*self.record.warnings, *notes))
+        return replace(self, record=self.record.model_copy(update={"warnings": tuple(told)}))

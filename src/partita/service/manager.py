@@ -208,10 +208,7 @@ class Manager:
         """The event, its song with what was done about memory."""
         if self._down is None or not isinstance(event, (Finished, Chosen)):
             return event
-        record = event.song.record
-        warnings = (*(one for one in record.warnings if one != self._down.why), self._down.why)
-        song = replace(event.song, record=record.model_copy(update={"warnings": warnings}))
-        return replace(event, song=song)
+        return replace(event, song=event.song.noted([self._down.why]))
 
     def _make_room(self, model: str) -> None:
         """Move to the processor where the device has too little memory left; stay where that fails."""

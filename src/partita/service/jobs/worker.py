@@ -173,7 +173,7 @@ class Worker:
         for place, singles in work.left():
             work.tracker.later = len(work.left()) - 1
             run = self._clock(singles)
-            with closing(self.manager.engine.run_best(singles, cancel=work.stop)) as events:
+            with closing(self.manager.run_best(singles, cancel=work.stop)) as events:
                 for event in events:
                     self._hear(run, event, [work])
                     if isinstance(event, Chosen):
