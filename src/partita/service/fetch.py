@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import quote, urljoin, urlsplit
 
 import certifi
@@ -28,8 +28,9 @@ _PIECE_BYTES = 64 * 1024
 _CONNECT_S = 10.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _AS_IT_IS = "%/:@!$&'()*+,;=~-._?"
-# Public by the book, and they lead inside all the same, for they carry another address: 6to4, NAT64, Teredo, IPv4.
-_CARRIERS = tuple(map(ip_network, ("2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "::/96")))
+# All of the public internet in IPv6; and what in it leads inside all the same, for it carries another address.
+_GLOBAL = IPv6Network("2000::/3")
+_SIX_TO_FOUR, _TEREDO = IPv6Network("2002::/16"), IPv6Network("2001::/32")
 
 Resolve = Callable[[str, int], Sequence[str]]
 Allow = Callable[[str, int], bool]
@@ -39,13 +40,14 @@ def is_public(address: str) -> bool:
     """Whether an IP address is of the public internet: not private, loopback, link-local, shared (CGNAT), multicast,
     reserved or unspecified, and none that stands for another one."""
     try:
-        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+        found = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if isinstance(found, IPv6Address):
-        if any(found in network for network in _CARRIERS):
+        if found.ipv4_mapped is not None:
+            return is_public(str(found.ipv4_mapped))
+        if found not in _GLOBAL or found in _SIX_TO_FOUR or found in _TEREDO:
             return False
-        found = found.ipv4_mapped or found
     # `is_global` alone leaves multicast and a part of what is reserved.
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 

@@ -229,7 +229,7 @@ async def _run(
 ) -> None:
     asked = asyncio.create_task(stop.wait())
     runs = [asyncio.create_task(server.run_until_told()) for _, server in servers]
-    ready = asyncio.gather(*(server.ready.wait() for _, server in servers))
+    ready = asyncio.create_task(_all_ready([server for _, server in servers]))
     await asyncio.wait([asked, ready, *runs], return_when=asyncio.FIRST_COMPLETED)
     if ready.done():
         on_ready([place for place, _ in servers])
@@ -239,6 +239,11 @@ async def _run(
     for _, server in servers:
         server.should_exit = True
     await asyncio.gather(*runs)
+
+
+async def _all_ready(servers: Sequence[_Server]) -> None:
+    for server in servers:
+        await server.ready.wait()
 
 
 @contextmanager

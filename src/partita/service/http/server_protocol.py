@@ -20,6 +20,7 @@ CONNECTIONS = 1000
 CONNECTIONS_OF_ONE = 500
 """Of all callers and of one address, for each application. Those beyond are told so; far beyond, they are closed."""
 FAR_BEYOND = 200
+_LINGER_S = 1.0
 
 
 def protocol_for(busy: ASGIApp, *, pause_s: float) -> type[H11Protocol]:
@@ -31,6 +32,7 @@ def protocol_for(busy: ASGIApp, *, pause_s: float) -> type[H11Protocol]:
         _head: asyncio.TimerHandle | None = None
         _taking: asyncio.TimerHandle | None = None
         _address: str | None = None
+        _deaf = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -52,6 +54,10 @@ def protocol_for(busy: ASGIApp, *, pause_s: float) -> type[H11Protocol]:
                     del addresses[self._address]
                 self._address = None
             super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if not self._deaf:
+                super().data_received(data)
 
         def handle_events(self) -> None:
             super().handle_events()
@@ -87,15 +93,24 @@ def protocol_for(busy: ASGIApp, *, pause_s: float) -> type[H11Protocol]:
                 self.transport.close()
 
         def _refuse(self, told: Problem) -> None:
-            """Answer without an application, and close. Written as it stands, for what came may be no HTTP."""
+            """Answer without an application, and close. Written as it stands, for what came may be no HTTP.
+
+            What still comes is read for a moment, or the answer would be lost with the connection.
+            """
             if self._is_answering() and self.cycle.response_started:
                 self.transport.abort()  # in the middle of an answer nothing else can be said
                 return
+            if self._is_answering():
+                self.cycle.disconnected = True  # for the application the caller went away
+                self.cycle.message_event.set()
             response = respond(told, {"Connection": "close"})
             lines = [f"HTTP/1.1 {told.status} {told.title}".encode("ascii")]
             lines += [name + b": " + value for name, value in response.raw_headers]
             self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
-            self.transport.close()
+            self.transport.write_eof()
+            self._deaf = True
+            _stop(self._head)
+            self._head = self.loop.call_later(_LINGER_S, self.transport.close)
 
     return PatientProtocol
 
