@@ -6,7 +6,6 @@ Every change of a job is made here: first in the tables, then told. Knows no lim
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from partita.engine.song import Song
-from partita.errors import BusyError, NotFoundError, ResourceError
+from partita.errors import BusyError, NotFoundError
 from partita.service.config import Retention
 from partita.service.jobs.calls import Call, Calls
 from partita.service.jobs.faults import late_fault, unreadable_fault, worn_out_fault
@@ -24,7 +23,7 @@ from partita.service.jobs.folder import FolderLock
 from partita.service.jobs.job import Job, JobFault, JobProgress, JobState
 from partita.service.jobs.news import EventKind, JobEvent, News
 from partita.service.jobs.retention import to_forget
-from partita.service.jobs.store import JobStore, Waiting
+from partita.service.jobs.store import JobStore, StoreError, Waiting
 from partita.service.jobs.tracking import StageTimes
 from partita.service.jobs.worker import Work, Worker, go_together, work_of
 from partita.service.manager import Manager
@@ -167,26 +166,22 @@ class OpenQueue:
 
     def next_work(self) -> Call | list[Work] | None:
         """A call or jobs of like shape, as soon as there are some; none where the queue closes."""
-        with self._wake:
-            while not self.closing.is_set():
-                works: list[Work] = []
-                if not self.calls or self._calls_in_a_row >= CALLS_IN_A_ROW:
-                    works = self._take()
-                call = None if works else self.calls.pop()
-                self._calls_in_a_row = 0 if call is None else self._calls_in_a_row + 1
-                if call is not None or works:
-                    break
-                self._wake.wait()
-            else:
-                return None
-        self._news.tell()
-        return call or works
+        while True:
+            with self._wake:
+                if self.closing.is_set():
+                    return None
+                work = self._next()
+                if work is None and not self._news.is_pending:
+                    self._wake.wait()
+            self._news.tell()
+            if work is not None:
+                return work
 
     def progressed(self, work: Work, progress: JobProgress) -> None:
         """Remember how far a job is, and tell it where that is worth telling."""
         at = time.monotonic()
         with self._wake:
-            if work.is_over:
+            if work.is_over or work.stop.is_cancelled:
                 return
             before, told = self._progress.get(work.job.id, (None, 0.0))
             due = before is None or before.stage != progress.stage or at - told >= PROGRESS_EVERY_S
@@ -238,7 +233,7 @@ class OpenQueue:
                 with self._wake:
                     self._put_back(work.job.id, counts=True)
                     work.is_over = True
-            except (ResourceError, sqlite3.Error):
+            except StoreError:
                 _log.exception(
                     "Job %s could not be queued again; it will be when the queue is opened next", work.job.id
                 )
@@ -254,6 +249,15 @@ class OpenQueue:
                 continue
 
     # What is done under the lock.
+
+    def _next(self) -> Call | list[Work] | None:
+        """Calls are short and go first, but so many in a row that jobs are not kept out."""
+        works: list[Work] = []
+        if not self.calls or self._calls_in_a_row >= CALLS_IN_A_ROW:
+            works = self._take()
+        call = None if works else self.calls.pop()
+        self._calls_in_a_row = 0 if call is None else self._calls_in_a_row + 1
+        return call or works or None
 
     def _take(self) -> list[Work]:
         """The next job, with further ones of its priority that can be made in one pass with it.

@@ -63,14 +63,20 @@ class News:
         return end
 
     def post(self, event: JobEvent) -> None:
-        """Put an event in line; a job that is over is handed to those who wait for it."""
-        if self._listeners:
+        """Put an event in line."""
+        if self._listeners or event.job.is_over:
             self._line.append(event)
-        if event.job.is_over:
-            self.hand_over(event.job.id, event.job)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something is in line."""
+        return bool(self._line)
 
     def tell(self) -> None:
-        """Hand on what is in line. Where another thread does so already, it goes on with what was posted here."""
+        """Hand on what is in line: to every listener, and where a job is over then to those who wait for it.
+
+        Where another thread does so already, it goes on with what was posted here.
+        """
         while self._line:
             if not self._telling.acquire(blocking=False):
                 return
@@ -88,6 +94,8 @@ class News:
                 listener(event)
             except Exception:  # noqa: BLE001  (a listener's fault must not stop the worker that tells it)
                 _log.exception("A listener failed at %s of job %s", event.kind, event.job.id)
+        if event.job.is_over:
+            self.hand_over(event.job.id, event.job)
 
     @contextmanager
     def waiting(self, job_id: str) -> Iterator[Waiter]:

@@ -59,6 +59,10 @@ CREATE INDEX songs_by_bytes ON songs (job, bytes);
 _NEXT_FIRST = "ORDER BY priority DESC, number ASC"
 
 
+class StoreError(ResourceError):
+    """The tables cannot be read or written: no job is at fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A job whose turn may come: what a worker needs of it."""
@@ -71,7 +75,8 @@ class Waiting:
 class JobStore:
     """The tables in `path`, or in memory.
 
-    Raises ConflictError where a later version of Partita wrote them, ResourceError where they cannot be opened.
+    Raises ConflictError where a later version of Partita wrote them, and at every call after `close`; StoreError where
+    the disk refuses.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -346,7 +351,7 @@ class JobStore:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """A transaction; one in another is a part of it. Raises ResourceError where the disk does not take it."""
+        """A transaction; one in another is a part of it. Raises StoreError where the disk does not take it."""
         with self._lock:
             self._check_open()
             if self._db.in_transaction:
@@ -356,28 +361,24 @@ class JobStore:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                self._roll_back()
-                raise self._refused(error) from error
-            except BaseException:
-                self._roll_back()
+            except BaseException as error:
+                if self._db.in_transaction:  # SQLite itself rolls back after some faults
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._refused(error) from error
                 raise
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:  # SQLite itself rolls back after some faults
-            self._db.execute("ROLLBACK")
 
     def _all(self, query: str, values: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:
             self._check_open()
-            with closing(self._db.execute(query, values)) as found:
-                return found.fetchall()
+            try:
+                with closing(self._db.execute(query, values)) as found:
+                    return found.fetchall()
+            except sqlite3.Error as error:
+                raise self._refused(error) from error
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> sqlite3.Row | None:
-        with self._lock:
-            self._check_open()
-            with closing(self._db.execute(query, values)) as found:
-                return found.fetchone()
+        return next(iter(self._all(query, values)), None)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -403,8 +404,8 @@ class JobStore:
                 value=self._name,
             )
 
-    def _refused(self, error: sqlite3.Error) -> ResourceError:
-        return ResourceError(
+    def _refused(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
             f"{self._name} cannot be used ({error}): check that the disk is not full and the folder can be written."
         )
 

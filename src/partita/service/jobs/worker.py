@@ -17,11 +17,12 @@ from typing import Protocol
 from partita.engine.batch import passes_of
 from partita.engine.events import Chosen, Event, Finished
 from partita.engine.song import Song
-from partita.errors import ModelError, PartitaError
+from partita.errors import AudioError, ModelError
 from partita.service.jobs.calls import Call
 from partita.service.jobs.faults import fault_of, late_fault
 from partita.service.jobs.flags import AnyOf, Stop
 from partita.service.jobs.job import Job, JobFault, JobProgress, JobState
+from partita.service.jobs.store import StoreError
 from partita.service.jobs.tracking import JobTracker, RunClock, StageTimes
 from partita.service.manager import Manager
 from partita.settings import Settings
@@ -76,7 +77,7 @@ class Board(Protocol):
     def progressed(self, work: Work, progress: JobProgress) -> None: ...
 
     def deliver(self, work: Work, place: int, song: Song, settings: Settings) -> None:
-        """Put a song on disk and say so. Raises SaveError."""
+        """Put a song on disk and say so. Raises SaveError or OSError where that fails, StoreError for the tables."""
         ...
 
     def end(self, work: Work, state: JobState, fault: JobFault | None = None) -> None: ...
@@ -133,7 +134,9 @@ class Worker:
     def _settled(self, work: Work) -> bool:
         if work.is_over:
             return True
-        if work.stop.is_cancelled:
+        if not work.left():  # also of a job whose process was killed between its last song and its end
+            self.board.end(work, "done")
+        elif work.stop.is_cancelled:
             self.board.end(work, "cancelled")
         elif work.stop.is_closing:
             self.board.put_back(work)
@@ -148,6 +151,8 @@ class Worker:
                 self._choose(works[0])
             else:
                 self._together(works)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001  (the boundary of a job: `fault_of` logs what is not on purpose)
             return fault_of(error)
         return None
@@ -199,7 +204,7 @@ class Worker:
             song = replace(song, record=record)
         try:
             self.board.deliver(work, place, song, self.manager.engine.settings)
-        except PartitaError as error:
+        except (AudioError, OSError) as error:
             self.board.end(work, "failed", fault_of(error))
             return
         work.done.add(place)
