@@ -156,6 +156,10 @@ class Show:
         self._mixer.nudge()
         return queued
 
+    def clear(self) -> None:
+        """Forget all requests that wait."""
+        self.station.clear()
+
     def skip(self) -> None:
         """Go on with the next song at the next beat, or as soon as it is ready. Skips do not add up."""
         self._mixer.skip()
