@@ -105,11 +105,26 @@ class SpokenEngine(ABC):
         torch.set_num_threads(self.runtime.threads.value)
         self.planners.find(planner)  # a planner that is not here is told before the audio is read
         if isinstance(audio, (AudioRef, Path, str)):
-            ref = audio if isinstance(audio, AudioRef) else AudioRef(path=str(audio))
-            codes = result_of(self._heard(ref, model, cancel), on_progress)
+            codes = self.hear(audio, model=model, on_progress=on_progress, cancel=cancel)
         else:
             codes = audio
         return result_of(self.planners.describe(codes, planner, seed, original=parity, cancel=cancel), on_progress)
+
+    def hear(
+        self,
+        audio: AudioRef | Path | str,
+        *,
+        model: str | None = None,
+        on_progress: Callable[[Event], None] | None = None,
+        cancel: CancelFlag | None = None,
+    ) -> tuple[int, ...]:
+        """Audio as semantic codes 0..63999, five a second, which songs can follow; see `describe` for `model`.
+
+        Raises AudioError for what is no audio, RequestError for a model that knows no codes, ModelError.
+        """
+        torch.set_num_threads(self.runtime.threads.value)
+        ref = audio if isinstance(audio, AudioRef) else AudioRef(path=str(audio))
+        return result_of(self._heard(ref, model, cancel), on_progress)
 
     def _heard(
         self, ref: AudioRef, model: str | None, cancel: CancelFlag | None
