@@ -41,8 +41,15 @@ def test_an_upload_is_kept_as_it_came_and_known_by_an_id_of_ours(uploads: Upload
     assert uploads.find(kept.id) == kept
     assert uploads.path(kept.id) == uploads.folder / f"{kept.id}.wav"
     assert uploads.path(kept.id).read_bytes() == data
-    assert uploads.id_of(uploads.path(kept.id)) == kept.id
-    assert uploads.id_of(uploads.folder.parent / f"{kept.id}.wav") is None
+
+
+def test_the_same_bytes_again_are_the_same_upload(uploads: Uploads):
+    first = uploads.take([wav()], "a.wav")
+    os.utime(uploads.path(first.id), (0, 0))
+    assert uploads.take([wav()], "other name.wav") == first
+    assert uploads.path(first.id).stat().st_mtime > 0
+    assert uploads.take([wav(0.6)], "a.wav").id != first.id
+    assert len(names(uploads)) == 4
 
 
 @pytest.mark.parametrize("name", ["../../evil.sh", "x", "", "..", "a.wav/../../b.py", "a\x00.wav\x00"])
@@ -99,15 +106,15 @@ def test_all_uploads_together_stay_within_their_limit(tmp_path: Path):
     data = wav()
     uploads = Uploads(tmp_path, Limits(uploads_bytes=int(len(data) * 2.5)))
     first = uploads.take([data], "a.wav")
-    with uploads.begin("b.wav") as incoming:
+    with uploads.begin("b.mp3") as incoming:
         incoming.write(data)
-        with pytest.raises(TooLargeError, match="together"), uploads.begin("c.wav") as other:
+        with pytest.raises(TooLargeError, match="together"), uploads.begin("c.ogg") as other:
             other.write(data)
         incoming.finish()
     with pytest.raises(TooLargeError):
-        uploads.take([data], "d.wav")
+        uploads.take([data], "d.aiff")
     uploads.delete(first.id)
-    uploads.take([data], "d.wav")
+    uploads.take([data], "d.aiff")
 
 
 def test_what_stops_half_way_leaves_nothing(uploads: Uploads):

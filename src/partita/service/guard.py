@@ -1,12 +1,10 @@
 """What a request from the network may name: uploads, songs of this server and content hashes, and never a path.
 
-Uploads and songs become files of ours here; styles and adapters must be known by name. `shown` is the way back, for
-answers: no caller learns where files lie.
+Uploads and songs become files of ours here; styles and adapters must be known by name. No answer tells where files lie.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +21,6 @@ from partita.weights.adapters.files import has_adapter
 
 _SEPARATORS = ("/", "\\", "\x00")
 _LOSSLESS = (".flac", ".wav")
-_ID = re.compile("[0-9a-f]{32}")
 
 
 def admit(
@@ -146,7 +143,7 @@ def _refuse(field: str, what: str, instead: str) -> NoReturn:
 
 
 def shown(request: SongRequest) -> SongRequest:
-    """A request as callers see it: files of ours are ids again, and of any other path only the name is told."""
+    """A request as callers see it: of a path that a program on this machine named, no more than the last part."""
     source = source_of(request.task)
     changed: dict[str, Any] = {}
     if source is not None and source.path is not None:
@@ -157,11 +154,4 @@ def shown(request: SongRequest) -> SongRequest:
 
 
 def _named(ref: AudioRef) -> AudioRef:
-    if ref.path is None:
-        return ref
-    path = Path(ref.path)
-    if path.parent.name == "uploads" and _ID.fullmatch(path.stem):
-        return AudioRef(upload=path.stem)
-    if path.parent.parent.name == "songs" and _ID.fullmatch(path.parent.name) and path.stem.isdecimal():
-        return AudioRef(song=path.parent.name + (f"/{path.stem}" if path.stem != "0" else ""))
-    return AudioRef(path=path.name or "file")
+    return ref if ref.path is None else AudioRef(path=Path(ref.path).name or "file")

@@ -43,7 +43,7 @@ class Service(AbstractContextManager["Service"]):
 
     def submit(self, request: SongRequest, options: JobOptions = JobOptions()) -> Job:  # noqa: B008
         """Take in a request from the network. Raises as `admit` and `JobQueue.submit` do."""
-        return self.queue.submit(self.admit(request), options)
+        return self.queue.submit(self.admit(request), options, asked=request)
 
     def admit(self, request: SongRequest) -> SongRequest:
         """A request from the network with its ids turned into files of ours. Raises as `guard.admit` does."""

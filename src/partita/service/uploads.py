@@ -59,7 +59,7 @@ class _About(Value):
 class Uploads:
     """A folder of uploads, made when first needed. Safe to use from any thread.
 
-    Before one is taken in, what is older than `keep_s` seconds goes.
+    The same bytes again are the same upload, so that a request which is sent twice says the same. Before one is taken in, what is older than `keep_s` seconds goes.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, keep_s: float | None = None) -> None:
@@ -91,16 +91,23 @@ class Uploads:
         """Raises NotFoundError."""
         return self._about(upload_id).upload
 
+    def known(self, sha256: str, suffix: str) -> Upload | None:
+        """The upload of the same bytes and kind, which is then as good as sent again, or none."""
+        for about in self.folder.glob(f"*{_ABOUT}"):
+            with suppress(NotFoundError):
+                one = self._about(about.name.removesuffix(_ABOUT))
+                if (one.upload.sha256, one.suffix) == (sha256, suffix):
+                    for path in (self.path(one.upload.id), about):
+                        os.utime(path)
+                    return one.upload
+        return None
+
     def path(self, upload_id: str) -> Path:
         """Raises NotFoundError."""
         path = self.folder / f"{upload_id}{self._about(upload_id).suffix}"
         if path.is_symlink() or not path.is_file():
             raise _absent(upload_id)
         return path
-
-    def id_of(self, path: Path) -> str | None:
-        """The id of a file of this folder, or none for any other path."""
-        return path.stem if path.parent == self.folder and _ID.fullmatch(path.stem) else None
 
     def delete(self, upload_id: str) -> None:
         """Raises NotFoundError."""
@@ -207,10 +214,13 @@ class Incoming(AbstractContextManager["Incoming"]):
         than any task takes."""
         self._close()
         path = self._uploads.folder / f"{self._id}{self._suffix}"
+        sha256 = self._hash.hexdigest()
+        if (same := self._uploads.known(sha256, self._suffix)) is not None:
+            return same
         upload = Upload(
             id=self._id,
             bytes=self._bytes,
-            sha256=self._hash.hexdigest(),
+            sha256=sha256,
             duration_s=_checked_duration_s(self._partial, self._suffix),
             created_at=time.time(),
         )

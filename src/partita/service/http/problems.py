@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from partita.errors import (
     AccessError,
@@ -128,7 +129,7 @@ def respond(told: Problem, headers: dict[str, str] | None = None) -> Response:
         headers.setdefault("Retry-After", str(max(1, math.ceil(told.retry_after_s))))
     if told.status == 401:
         headers.setdefault("WWW-Authenticate", "Bearer")
-    body = json.dumps(told.model_dump(exclude_none=True), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    body = json.dumps(told.model_dump(exclude_defaults=True), ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(body, status_code=told.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -163,9 +164,18 @@ def _of_router(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         kind, detail = "not-found", f"There is nothing at {path[:200]}; the routes are listed at /docs."
     elif error.status_code == 405:
-        able = headers.get("Allow") or headers.get("allow") or "other methods"
+        able = headers["Allow"] = ", ".join(_methods(request))
         kind, detail = "method", f"{request.method} is not for {path[:200]}, which takes {able}."
     return respond(problem(error.status_code, detail, kind=kind, instance=path), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method that some route takes at this path: the router itself names those of the first one alone."""
+    able: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            able |= route.methods or set()
+    return sorted(able)
 
 
 def _gone(request: Request, error: Exception) -> Response:

@@ -65,6 +65,20 @@ class JobView(Value):
     links: JobLinks
 
 
+class SongTold(Value):
+    """Data of a `song` event: a song of a job is finished."""
+
+    id: JobId
+    song: SongView
+
+
+class ProgressTold(Value):
+    """Data of a `progress` event."""
+
+    id: JobId
+    progress: JobProgress | None
+
+
 class JobsPage(Value):
     """Jobs, the latest first. `next` is the address of the page behind this one, where there may be one."""
 
