@@ -21,13 +21,17 @@ from partita.service.doors.acestep.errands import Errands
 from partita.service.doors.acestep.lora import Loras
 from partita.service.doors.acestep.models import Models
 from partita.service.doors.acestep.spoken import run_errand
+from partita.service.doors.openai.chat import chat_router
 from partita.service.service import Service
 
 _log = logging.getLogger(__name__)
 
 
-def create_app(service: Service) -> FastAPI:
-    """The app over a service that is open while the app is served."""
+def create_app(service: Service, *, token: str | None = None) -> FastAPI:
+    """The app over a service that is open while the app is served.
+
+    `token` is what bodies may say as `ai_token`; by default the server's.
+    """
     models = Models(service)
     errands = Errands(
         service.folder / "acestep",
@@ -49,9 +53,10 @@ def create_app(service: Service) -> FastAPI:
         description="The REST API of ACE-Step 1.5, for clients of it. See docs/doors/acestep.md.",
         lifespan=lifespan,
     )
-    app.state.door = Door(service, models, Loras(service.settings.adapters), errands)
+    app.state.door = Door(service, models, Loras(service.settings.adapters), errands, token or service.config.token)
     for paths in (model_paths, task_paths, word_paths, lora_paths, absent_paths):
         app.include_router(paths.router)
+    app.include_router(chat_router(service))
     app.add_exception_handler(PartitaError, _of_ours)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_schema)

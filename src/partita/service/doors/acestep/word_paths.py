@@ -95,6 +95,7 @@ def create_sample(request: Request, wish: Wish) -> Response:
         instrumental=wish.instrumental, timeout_s=LONGEST_WAIT_S,
     )  # fmt: skip
     fields, said = filled_in(door.service, door.models, words)
+    heard = fields.get("language") or "unknown"
     told: dict[str, Any] = {
         "caption": fields.get("caption") or query,
         "lyrics": fields.get("lyrics") or INSTRUMENTAL_LYRICS,
@@ -102,7 +103,7 @@ def create_sample(request: Request, wish: Wish) -> Response:
         "keyscale": fields.get("key") or "",
         "duration": fields.get("duration_s"),
         "timesignature": metre_number(fields.get("time_signature")) or "",
-        "vocal_language": fields.get("language") or wish.vocal_language or "unknown",
+        "vocal_language": wish.vocal_language if heard == "unknown" and wish.vocal_language else heard,
         "notes": list(said),
     }
     return answer({**told, "instrumental": told["lyrics"] == INSTRUMENTAL_LYRICS})
