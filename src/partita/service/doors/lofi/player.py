@@ -66,7 +66,8 @@ class Player:
     ) -> Played:
         """Make the song and write it to `path`, as 32-bit float WAV in stereo at the rate of the order's backend.
 
-        `on_share` hears the share of the work that is done, from 0 to 1. Raises the errors of `partita.errors`.
+        `on_share` hears the share of the work that is done, from 0 when it begins up to 1. Raises the errors of
+        `partita.errors`.
         """
         from partita.audio.resample import resample
         from partita.audio.write import write
@@ -114,7 +115,7 @@ class Player:
     def _song(
         self, order: Order, on_share: Callable[[float], None], cancel: CancelFlag | None
     ) -> tuple[Song, tuple[str, ...]]:
-        from partita.engine.events import Finished, Step
+        from partita.engine.events import Finished, StageBegan, Step
         from partita.service.doors.choice import fit
 
         choice, manager = self._choice(order.backend), self._engines()
@@ -124,7 +125,9 @@ class Player:
         resolved = manager.engine.resolve(fitted.request)
         with closing(manager.run_many([resolved], cancel=cancel)) as events:
             for _, event in events:
-                if isinstance(event, Step) and event.stage == "sample" and event.count:
+                if isinstance(event, StageBegan) and event.name == "sample":
+                    on_share(0.0)
+                elif isinstance(event, Step) and event.stage == "sample" and event.count:
                     on_share(event.index / event.count)
                 elif isinstance(event, Finished):
                     record = event.song.record

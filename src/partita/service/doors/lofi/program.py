@@ -171,11 +171,13 @@ def _read(handle: Callable[[bytes | None], None]) -> None:
 
 def _own_stdout() -> int:
     """Standard output for the protocol alone: whatever else is printed in this process goes to standard error."""
+    for stream in (0, 1, 2):
+        try:
+            os.fstat(stream)
+        except OSError:  # closed; what is opened next would stand in its place
+            os.open(os.devnull, os.O_RDWR)
     stdout = os.dup(1)
-    try:
-        os.dup2(2, 1)
-    except OSError:  # standard error is closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(2, 1)
     sys.stdout = sys.stderr
     if os.name == "posix":
         for stream in (0, stdout):

@@ -242,7 +242,9 @@ class Daemon:
         began, order, told = time.monotonic(), job.order, 0
 
         def report(share: float) -> None:
-            nonlocal told
+            nonlocal began, told
+            if share == 0:  # loading is over, and says nothing about how fast the song will be made
+                began = time.monotonic()
             job.units = max(job.units, min(math.ceil(share * order.units), order.units))
             percent = min(100 * job.units // order.units, 99)
             if percent // PROGRESS_STEP <= told // PROGRESS_STEP:
