@@ -83,6 +83,7 @@ class State:
 
 class Show:
     """On the air while it is entered. `songs` ends it after so many; `told` hears of all events, from any thread.
+    Closing the output is the caller's business.
 
     An error that no further song can help ends the show, and `wait` raises it.
     """
@@ -123,7 +124,6 @@ class Show:
         self.stop()
         for thread in self._threads:
             thread.join()
-        self.output.close()
 
     def stop(self) -> None:
         """End the show soon; leaving its context waits for that."""

@@ -28,7 +28,7 @@ from partita.radio.encoders import MEDIA_TYPES, StreamFormat
 from partita.radio.show import State
 from partita.radio.station import RadioSong
 from partita.radio.stream import META_BYTES, Chunk, Hub, IcyWriter, Listener
-from partita.service.config import Limits, ServiceConfig
+from partita.service.config import SHORTEST_TOKEN, Limits, ServiceConfig
 from partita.service.http.limits import guarded
 from partita.service.http.problems import problem, problem_of, respond
 from partita.service.http.server import check_exposure, uvicorn_config
@@ -51,6 +51,8 @@ class HttpOutput:
     def __init__(self, name: str, *, host: str = "127.0.0.1", port: int = PORT, token: str | None = None) -> None:
         self.state: Callable[[], State] | None = None
         self._hub = Hub()
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            raise RequestError(f"The token has fewer than {SHORTEST_TOKEN} characters.", field="token")
         config = ServiceConfig(host=host, port=port, token=token, limits=Limits(body_timeout_s=SLOWEST_S))
         self._listener = _listen(config)
         self.host, self.port = host, int(self._listener.getsockname()[1])
