@@ -50,7 +50,7 @@ def save(song: Song, target: Target, settings: Settings) -> Saved:
     try:
         return _write_all(song, target)
     except (OSError, AudioError) as error:
-        kept = _keep_elsewhere(song, target, settings)
+        kept = keep_elsewhere(song, target.audio.stem, settings)
         where = (
             f"The song is kept in {kept}." if kept else "No other folder took it either; it is lost with this process."
         )
@@ -154,11 +154,13 @@ def _whole(path: Path, write_to: Callable[[Path], object]) -> None:
         raise
 
 
-def _keep_elsewhere(song: Song, target: Target, settings: Settings) -> Path | None:
+def keep_elsewhere(song: Song, name: str, settings: Settings) -> Path | None:
+    """Write the song lossless to the user's own folder of such songs, else to the system's temporary one, and say
+    where; none where neither takes it. Its name begins with `name`."""
     for folder in (settings.kept, Path(tempfile.gettempdir()) / "partita-kept"):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = next_free(folder / f"{caption_name(target.audio.stem, song.record.seed)}.flac")
+            path = next_free(folder / f"{caption_name(name, song.record.seed)}.flac")
             _write_audio(song, path, "flac", 24, None)
         except (OSError, AudioError):
             continue
