@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from partita.engine.song import Song
-from partita.errors import BusyError, NotFoundError
+from partita.errors import BusyError, NotFoundError, ResourceError
 from partita.service.config import Retention
 from partita.service.jobs.calls import Call, Calls
 from partita.service.jobs.faults import late_fault, unreadable_fault, worn_out_fault
@@ -56,7 +56,7 @@ class OpenQueue:
         self._wake = threading.Condition(threading.RLock())
         self._working: dict[str, Work] = {}
         self._progress: dict[str, tuple[JobProgress, float]] = {}
-        self._calls_in_a_row = 0
+        self._calls_in_a_row, self._serving = 0, 0
         self._threads: list[threading.Thread] = []
         self._temporary = TemporaryDirectory(prefix="partita-jobs-") if folder is None else None
         self._held = None if folder is None else FolderLock(folder)
@@ -70,6 +70,7 @@ class OpenQueue:
 
     def start(self, managers: Sequence[Manager], times: StageTimes) -> None:
         """Serve the jobs: a thread a manager, and one that looks after deadlines and retention."""
+        self._serving = len(managers)
         for number, manager in enumerate(managers):
             self._threads.append(Worker(manager, self, times).start(f"partita-worker-{number}"))
         keeper = threading.Thread(target=self._keep, name="partita-queue-keeper", daemon=True)
@@ -147,9 +148,11 @@ class OpenQueue:
         self._news.tell()
 
     def call(self, call: Call, most: int) -> bool:
-        """Have a worker call it; not where so many wait."""
+        """Have a worker call it; not where so many wait. Raises ResourceError where there is no worker any more."""
         with self._wake:
             self._check_open()
+            if self._serving == 0:
+                raise ResourceError("No device can be used any more: start the program again.")
             if len(self.calls) >= most:
                 return False
             self.calls.push(call)
@@ -238,6 +241,13 @@ class OpenQueue:
                     "Job %s could not be queued again; it will be when the queue is opened next", work.job.id
                 )
         self._news.tell()
+
+    def retire(self) -> None:
+        """Jobs wait for the next start; calls, which are kept nowhere, do not."""
+        with self._wake:
+            self._serving -= 1
+            while self._serving == 0 and (call := self.calls.pop()) is not None:
+                call.drop()
 
     def tidy(self) -> None:
         """Forget what is too old or too much."""

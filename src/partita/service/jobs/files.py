@@ -85,7 +85,7 @@ class JobFiles:
                 value=wanted,
             )
         path = self.folder / job_id / wanted
-        if not path.is_file():
+        if not self._is_ours(path):
             raise NotFoundError(f"The file {wanted} of job {job_id} is gone from the disk.", field="name", value=wanted)
         return path
 
@@ -97,7 +97,7 @@ class JobFiles:
         if name in song.files:
             return self.path(job_id, song, name)
         path = self.folder / job_id / name
-        if path.is_file():
+        if self._is_ours(path):
             return path
         lossless = [f"{song.index}{SUFFIX[one]}" for one in LOSSLESS]
         source = self.path(job_id, song, next((one for one in lossless if one in song.files), None))
@@ -108,6 +108,10 @@ class JobFiles:
             samples, rate = resample(samples, rate, rates[-1]), rates[-1]
         tell(write(path, samples, rate, format=audio_format, tags=tags).size_bytes)
         return path
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether there is such a file, and no link on the way leads out of our folder."""
+        return path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
 
     def remove(self, job_id: str) -> None:
         """All files of a job. What cannot be deleted is found again by `sweep`."""

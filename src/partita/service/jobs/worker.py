@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from partita.engine.batch import passes_of
@@ -90,6 +90,10 @@ class Board(Protocol):
         """A worker failed by no fault of these jobs: what is not over waits again."""
         ...
 
+    def retire(self) -> None:
+        """A worker serves no more, because its manager cannot."""
+        ...
+
 
 @dataclass(eq=False)
 class Worker:
@@ -106,7 +110,7 @@ class Worker:
         return thread
 
     def _run(self) -> None:
-        while True:
+        while self.manager.alive:
             works: list[Work] = []
             try:
                 work = self.board.next_work()
@@ -120,6 +124,8 @@ class Worker:
             except Exception:  # noqa: BLE001  (the queue itself failed, as on a full disk: a worker outlives that)
                 _log.exception("A worker failed; its jobs wait again")
                 self.board.release(works)
+        _log.error("A manager can make nothing more: what waits is kept for the next start of this program")
+        self.board.retire()
 
     def serve(self, works: Sequence[Work]) -> None:
         """Make the songs of jobs of like shape, until each of the jobs is over or put back."""
@@ -198,12 +204,9 @@ class Worker:
 
     def _deliver(self, work: Work, place: int, song: Song) -> None:
         """Hand a song over; the job is done with its last one. What cannot be saved is its own job's fault alone."""
-        notes = work.job.options.notes
-        if notes:
-            record = song.record.model_copy(update={"warnings": (*song.record.warnings, *notes)})
-            song = replace(song, record=record)
+        noted = song.noted(work.job.options.notes)
         try:
-            self.board.deliver(work, place, song, self.manager.engine.settings)
+            self.board.deliver(work, place, noted, self.manager.engine.settings)
         except (AudioError, OSError) as error:
             self.board.end(work, "failed", fault_of(error))
             return
