@@ -57,7 +57,9 @@ def command(
 ) -> int:
     """Answer requests for songs, one JSON line each.
 
-    echo '{"caption":"lofi, rainy evening","duration_s":20,"output":"/tmp/rain.ogg"}' | socat - UNIX-CONNECT:PATH
+    \b
+    echo '{"caption":"lofi, rainy evening","duration_s":20,"output":"/tmp/rain.ogg"}' |
+        socat - UNIX-CONNECT:PATH
 
     Programs that speak to ace-step-rs's generation-daemon can speak to this; docs/daemon.md has its fields. --device
     takes the number of a CUDA device, too. The variable RUST_LOG sets how much is logged.
