@@ -68,7 +68,13 @@ async def _all_events(service: ServiceOf, base: Base) -> Response:
 def _document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document: the routes', with the values that FastAPI does not see, and every error as it is told."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            separate_input_output_schemas=False,
+        )
         _, named = models_json_schema([(model, "validation") for model in _NAMED_BY_HAND], ref_template=_REF)
         schemas = document["components"]["schemas"]
         for name, schema in named["$defs"].items():

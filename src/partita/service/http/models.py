@@ -56,7 +56,7 @@ def listed(service: ServiceOf) -> ModelsView:
     return ModelsView(models=tuple(_view(status, service, loaded) for status in every), default=settings.model)
 
 
-@router.post("/unload", summary="Let go of all models", responses=responses(507))
+@router.post("/unload", summary="Let go of all models", responses=responses())
 async def unload_all(service: ServiceOf, lanes: LanesOf) -> LoadedView:
     """Free the memory of all networks, once what is being made is finished. The next song loads them again."""
 
@@ -77,7 +77,7 @@ def one(service: ServiceOf, card: Card) -> ModelView:
     return _view(next(status for status in every if status.card.id == card.id), service, _loaded(service))
 
 
-@router.post("/{id}/load", summary="Load a model", responses=responses(404, 424, 507))
+@router.post("/{id}/load", summary="Load a model", responses=responses(404, 424))
 async def load(service: ServiceOf, lanes: LanesOf, card: Card) -> LoadedView:
     """Load its networks, so that the first song does not wait. Planners are loaded when they are asked."""
     if not isinstance(card, ModelCard):

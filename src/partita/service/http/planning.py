@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 from pydantic import Field, model_validator
 
 from partita.engine.planning import DESCRIBING
@@ -22,13 +22,12 @@ from partita.song.source import AudioRef
 from partita.song.values import Asked, Value
 
 router = APIRouter(prefix="/v1", tags=["planning"])
-_ANSWERS = responses(400, 404, 409, 424, 504, 507)
+_ANSWERS = responses(400, 404, 409, 424, 504)
 MOST_CODES = 5 * 600
 """Of ten minutes."""
+WAIT_S = 600.0
+"""Longest wait for an answer, songs that are made before included; whoever wants to wait less closes the connection."""
 
-TimeoutS = Annotated[
-    float, Query(gt=0, le=3600, allow_inf_nan=False, description="Give up after so many seconds, waiting included.")
-]
 _Seed = Annotated[int | None, Field(ge=0, le=MAX_SEED, description="The same seed gives the same words again.")]
 
 
@@ -89,7 +88,6 @@ async def plan(
     service: ServiceOf,
     lanes: LanesOf,
     asked: Annotated[SongRequest, Body(openapi_examples=SONG_EXAMPLES)],  # type: ignore[arg-type]
-    timeout_s: TimeoutS = 300.0,
 ) -> PlannedSongs:
     """The plan of every song of a request, without playing it. Given back as `plan`, it is followed exactly."""
 
@@ -101,15 +99,13 @@ async def plan(
             settled = admitted.model_copy(update={"seed": resolved.seeds[0]})
             return PlannedSongs(seeds=resolved.seeds, plans=tuple(engine.plan(settled, cancel=cancel)))
 
-        return service.queue.run(run, timeout_s=timeout_s)
+        return service.queue.run(run, timeout_s=WAIT_S)
 
     return await lanes.model.call(make)
 
 
 @router.post("/describe", summary="Audio in words", responses=_ANSWERS)
-async def describe(
-    service: ServiceOf, lanes: LanesOf, asked: DescribeRequest, timeout_s: TimeoutS = 300.0
-) -> Description:
+async def describe(service: ServiceOf, lanes: LanesOf, asked: DescribeRequest) -> Description:
     """What audio sounds like, in a planner's words: caption, lyrics, tempo, key, metre and language."""
 
     def make() -> Description:
@@ -120,32 +116,30 @@ async def describe(
             lambda engine, cancel: engine.describe(
                 heard, model=asked.model, planner=asked.planner, seed=asked.seed, parity=asked.parity, cancel=cancel
             ),
-            timeout_s=timeout_s,
+            timeout_s=WAIT_S,
         )
 
     return await lanes.model.call(make)
 
 
 @router.post("/write", summary="A song in words, from a wish", responses=_ANSWERS)
-async def write(service: ServiceOf, lanes: LanesOf, asked: WriteRequest, timeout_s: TimeoutS = 300.0) -> Description:
+async def write(service: ServiceOf, lanes: LanesOf, asked: WriteRequest) -> Description:
     """Caption, lyrics, tempo, key, metre and length, written by a planner."""
     options = {name: getattr(asked, name) for name in ("language", "instrumental", "planner", "seed", "parity")}
     return await lanes.model.call(
         lambda: service.queue.run(
-            lambda engine, cancel: engine.write(asked.wish, **options, cancel=cancel), timeout_s=timeout_s
+            lambda engine, cancel: engine.write(asked.wish, **options, cancel=cancel), timeout_s=WAIT_S
         )
     )
 
 
 @router.post("/format", summary="Words as song models read them best", responses=_ANSWERS)
-async def format_words(
-    service: ServiceOf, lanes: LanesOf, asked: FormatRequest, timeout_s: TimeoutS = 300.0
-) -> Description:
+async def format_words(service: ServiceOf, lanes: LanesOf, asked: FormatRequest) -> Description:
     """Caption and lyrics in a planner's own words; tempo, length, key, metre and language stay as they are given."""
     options = {name: getattr(asked, name) for name in FormatRequest.model_fields if name not in ("caption", "lyrics")}
     return await lanes.model.call(
         lambda: service.queue.run(
             lambda engine, cancel: engine.format(asked.caption, asked.lyrics, **options, cancel=cancel),
-            timeout_s=timeout_s,
+            timeout_s=WAIT_S,
         )
     )

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from partita.errors import (
     AccessError,
@@ -171,11 +171,11 @@ def _of_router(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Every method that some route takes at this path: the router itself names those of the first one alone."""
-    able: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            able |= route.methods or set()
-    return sorted(able)
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "POST", "PUT", "PATCH")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _gone(request: Request, error: Exception) -> Response:
@@ -193,8 +193,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _documented(status) for status in sorted({*statuses, *ANYWHERE})}
 
 
-ANYWHERE = (401, 403, 408, 413, 422, 429, 500)
-"""Statuses of the wrapping around every route: token, limits, slow bodies, and a bad query or path."""
+ANYWHERE = (401, 403, 408, 413, 422, 429, 500, 507)
+"""Statuses of the wrapping around every route (token, limits, slow bodies), of a bad query or path, and of a disk that
+is full."""
 
 
 def _documented(status: int) -> dict[str, Any]:

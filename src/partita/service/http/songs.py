@@ -86,7 +86,7 @@ _ACCEPTED = {
     "",
     status_code=202,
     summary="Ask for songs",
-    responses={202: _ACCEPTED, **responses(400, 404, 409, 424, 507)},
+    responses={202: _ACCEPTED, **responses(400, 404, 409, 424)},
     openapi_extra=_BODY,
 )
 async def submit(
@@ -157,6 +157,7 @@ def cancel(service: ServiceOf, base: Base, job_id: JobIdOf) -> JobView:
     return job_view(service.queue.cancel(job_id), base)
 
 
+@router.head("/{id}/audio", include_in_schema=False)
 @router.get(
     "/{id}/audio",
     summary="The sound of a song",
@@ -180,6 +181,7 @@ async def audio(
     return send_file(path, f"partita-{job_id[:8]}-{index}{path.suffix}", request)
 
 
+@router.head("/{id}/files/{name:path}", include_in_schema=False)
 @router.get(
     "/{id}/files/{name:path}",
     summary="A file beside a song",

@@ -65,7 +65,7 @@ class FetchRequest(Asked):
     "",
     status_code=201,
     summary="Send audio",
-    responses={201: {"description": "The file is here."}, **responses(400, 507)},
+    responses={201: {"description": "The file is here."}, **responses(400)},
     openapi_extra=_BODY,
 )
 async def take(
