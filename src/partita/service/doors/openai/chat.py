@@ -22,7 +22,7 @@ from partita.service.doors.openai.fields import ChatBody
 from partita.service.doors.openai.kitchen import TIMEOUT_S, EventStream, Key, Kitchen, headers_of
 from partita.service.doors.openai.messages import last_said
 from partita.service.doors.openai.table import CHAT_NAMES, notes_on
-from partita.service.doors.openai.waiting import finished, give_up, outcome, told
+from partita.service.doors.openai.waiting import PAUSE_S, finished, give_up, outcome, told
 from partita.service.doors.openai.wanted import Format
 from partita.service.jobs.job import Job
 from partita.service.service import Service
@@ -81,7 +81,7 @@ async def _stream(kitchen: Kitchen, body: ChatBody, job: Job, form: Format) -> A
     model = _model(body, job)
     yield _event(answers.chunk(job, model, {"role": "assistant", "content": ""}))
     try:
-        async with aclosing(told(kitchen.service.queue, job.id)) as seen:
+        async with aclosing(told(kitchen.service.queue, job.id, pause_s=PAUSE_S)) as seen:
             async for latest in seen:
                 job = latest
                 if not job.is_over:

@@ -106,6 +106,10 @@ MUSIC: tuple[FieldRow, ...] = (
 )
 
 CHAT_NAMES: Mapping[str, str] = {
+    "caption": "messages",
+    "task": "task_type",
+    "task.source": "messages",
+    "output": "audio_config.format",
     "duration_s": "audio_config.duration",
     "bpm": "audio_config.bpm",
     "key": "audio_config.key_scale",
@@ -120,11 +124,13 @@ CHAT_NAMES: Mapping[str, str] = {
     "task.noise_strength": "cover_noise_strength",
     "task.strength": "audio_cover_strength",
 }
-"""What this protocol calls fields of ours, for sentences about them."""
+"""What this protocol calls fields of ours, for errors and sentences about them."""
 MUSIC_NAMES: Mapping[str, str] = {
     **CHAT_NAMES,
     **{name: name for name in ("bpm", "key", "time_signature", "language")},
     "duration_s": "duration",
+    "caption": "input",
+    "output": "response_format",
 }
 
 _MOST_UNKNOWN = 12
