@@ -1,6 +1,7 @@
 """What the door of lofi.nvim plays: the built-in model, ACE-Step v1 on a tiny checkpoint, and what the record says."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,10 @@ def test_one_song(tmp_path, monkeypatch, capsys):
     assert program.main(["-p", "lofi", "-d", "5", "-s", "7", "-o", "deep/er.wav"]) == 0
     assert soundfile.info("deep/er.wav").frames == 160_000
     assert capsys.readouterr().out == ""
+    assert program.main(["-p", "lofi", "-d", "5", "-b", "ace-step", "--steps", "9", "-o", "b.wav"]) == 0
+    warnings = Record.from_json(read_record(Path("b.wav")) or "").warnings
+    assert [name for name in ("inference_steps", "scheduler") if name in str(warnings)] == ["inference_steps"]
+    capsys.readouterr()
     assert program.main(["--prompt", " "]) == 1
     assert capsys.readouterr().err.startswith("Error: ")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -137,6 +138,23 @@ def test_a_session(tmp_path):
         assert all(vim.tracks.find(note.stem) is not None for note in notes)
         assert vim.tracks.find(track_id) is None
         assert not vim.tracks.path(track_id).exists()
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_it_leaves_whole_tracks(tmp_path):
+    moment = random.Random(1)
+    for prompt in range(15):
+        with Neovim(tmp_path) as vim:
+            for seed in range(8):
+                vim.write("generate", prompt=f"number {prompt}", duration_sec=20, seed=seed)
+            vim.until("generation_progress")
+            time.sleep(moment.uniform(0, 3))
+            vim.process.kill()
+            vim.process.wait()
+        notes = {path.stem for path in vim.tracks.folder.glob("*.json")}
+        assert notes == {path.stem for path in vim.tracks.folder.glob("[!.]*.wav")}
+        assert all(vim.tracks.find(note) for note in notes)
+    assert notes
 
 
 def test_it_answers_before_it_can_play(tmp_path):

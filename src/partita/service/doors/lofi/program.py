@@ -33,7 +33,8 @@ _MOST_LINES = 1000
 """Lines that were read and not answered; beyond them the client's pipe fills."""
 _LAST_ANSWERS_S = 0.5
 """How long the end of input waits for the answers to what was read."""
-_CLI_SEED = 42
+_CLI_SEED, _CLI_STEPS, _CLI_SCHEDULER, _CLI_GUIDANCE = 42, 60, "euler", 7.0
+"""Of the command line, for ace-step; requests of the daemon have other usual values."""
 
 _USAGE = """lofi-daemon: music from words, by Partita
 
@@ -88,15 +89,17 @@ def make_one(options: argparse.Namespace) -> None:
         seed = _CLI_SEED if backend.takes_sampling else int.from_bytes(os.urandom(4), "big") % SEEDS
     if not backend.takes_sampling and options.duration > 30:
         _log.warning("Warning: MusicGen was made for up to 30 s; --backend ace-step is for longer songs.")
+    given = {"inference_steps": options.steps, "scheduler": options.scheduler, "guidance_scale": options.guidance}
     order = Order(
         prompt=options.prompt,
         duration_s=options.duration,
         seed=seed,
         backend=backend,
         model_version=backend.model_version(config),
-        steps=options.steps,
-        scheduler=options.scheduler,
-        guidance_scale=options.guidance,
+        steps=_CLI_STEPS if options.steps is None else options.steps,
+        scheduler=options.scheduler or _CLI_SCHEDULER,
+        guidance_scale=_CLI_GUIDANCE if options.guidance is None else options.guidance,
+        given={name: value for name, value in given.items() if value is not None},
     )
     tenth = 0
 
@@ -202,9 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     add("-m", "--model-dir", type=Path, help="folder with the backend's model files")
     add("-s", "--seed", type=_seed, help="same seed, same song")
     add("-b", "--backend", choices=("musicgen", "ace-step"), default="musicgen", help="default musicgen")
-    add("--steps", type=int, default=60, help="sampler steps, for ace-step (default 60)")
-    add("--scheduler", choices=SCHEDULERS, default="euler", help="for ace-step (default euler)")
-    add("--guidance", type=float, default=7.0, help="guidance scale, for ace-step (default 7.0)")
+    add("--steps", type=int, help="sampler steps, for ace-step (default 60)")
+    add("--scheduler", choices=SCHEDULERS, help="for ace-step (default euler)")
+    add("--guidance", type=float, help="guidance scale, for ace-step (default 7.0)")
     add("--daemon", action="store_true", help="speak JSON-RPC over standard input and output")
     add("-V", "--version", action="store_true", help="print the version and exit")
     return parser
