@@ -42,6 +42,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "lego": "Add one track to it.",
         "extract": "Take one track out of it.",
     },
+    "Keep it running": {
+        "serve": "Answer over HTTP, and in other programs' protocols.",
+    },
     "Files and models": {
         "score": "How good a song of ours is, and when its lines are sung.",
         "probe": "Measure any audio file: tempo, key, loudness, defects.",

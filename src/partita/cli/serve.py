@@ -18,7 +18,7 @@ import click
 from partita.cli.common import json_flag, machine_flags, make_engine
 from partita.cli.flags import value_flags
 from partita.errors import RequestError
-from partita.service.config import DoorName, Limits, Retention, ServiceConfig
+from partita.service.config import SHORTEST_TOKEN, DoorName, Limits, Retention, ServiceConfig
 from partita.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ def config_of(given: dict[str, Any]) -> ServiceConfig:
         for name, value in given.items()
         if "__" not in name and name not in ("doors", "keep_age", "keep_bytes") and value not in (None, ())
     }
+    if len(given["token"] or "x" * SHORTEST_TOKEN) < SHORTEST_TOKEN:
+        # Said here, for what the value says of a bad field holds what was given.
+        raise RequestError(f"The token has fewer than {SHORTEST_TOKEN} characters.", field="token")
     doors: tuple[tuple[DoorName, int | None], ...] = given["doors"]
     return ServiceConfig(
         **fields,

@@ -11,6 +11,7 @@ from partita.song.values import Asked
 
 DoorName = Literal["acestep", "openai"]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHORTEST_TOKEN = 8
 MIB = 2**20
 DAY_S = 24 * 3600.0
 
@@ -44,7 +45,9 @@ class ServiceConfig(Asked):
     door_ports: dict[DoorName, Annotated[int, Field(ge=0, le=65535)]] = Field(
         default_factory=dict, description="Ports of doors, where not their usual ones."
     )
-    token: str | None = Field(default=None, min_length=8, description="What callers say as `Authorization: Bearer`.")
+    token: str | None = Field(
+        default=None, min_length=SHORTEST_TOKEN, description="What callers say as `Authorization: Bearer`."
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="Web pages that may call, such as http://localhost:5173."
     )

@@ -21,6 +21,7 @@ from partita.weights.adapters.files import has_adapter
 
 _SEPARATORS = ("/", "\\", "\x00")
 _LOSSLESS = (".flac", ".wav")
+_LONGEST_NAME = 240
 
 
 def admit(
@@ -87,7 +88,8 @@ def _check_adapter(choice: AdapterChoice, field: str, folder: Path | None) -> No
     name = choice.name
     if _is_path(name, ()) or name in (".", "..") or name.startswith("~"):
         _refuse(field, "an adapter by its path", "give the name of one in the server's folder of adapters")
-    if folder is None or not any(has_adapter(folder / one) for one in (name, f"{name}.safetensors")):
+    named = len(name.encode("utf-8", "replace")) <= _LONGEST_NAME  # of a longer one no file system can be asked
+    if not named or folder is None or not any(has_adapter(folder / one) for one in (name, f"{name}.safetensors")):
         raise NotFoundError(
             f"There is no adapter {name[:60]!r} in the server's folder of adapters.", field=field, value=name
         )

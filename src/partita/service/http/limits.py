@@ -30,7 +30,7 @@ TEXT_BYTES = 32 * MIB
 """Largest body that is no file: JSON and plain forms are held in memory as a whole."""
 SLOWEST_BYTES_PER_S = 1024
 """A body that comes in drops, each in time, must come as fast as this on average."""
-LINGER_S = 2.0
+LINGER_S = 1.0
 LINGER_BYTES = 4 * MIB
 """What is still read, and for how long, from a caller whose body was refused: one that does not look at the answer
 before it has sent everything would else see only a broken connection."""

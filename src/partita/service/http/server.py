@@ -23,7 +23,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from partita.errors import PartitaError, RequestError
-from partita.service.config import ServiceConfig
+from partita.service.config import SHORTEST_TOKEN, ServiceConfig
 from partita.service.http.limits import busy, guarded
 from partita.service.http.server_protocol import HEAD_BYTES, protocol_for
 from partita.service.service import Service
@@ -33,7 +33,6 @@ GRACE_S = 2.0
 """What is being answered when the server stops has so long to be answered; streams end then."""
 _LAST_GRACE_S = 5
 _OPEN_FILES = 8192
-_SHORTEST_TOKEN = 8
 
 _log = logging.getLogger(__name__)
 
@@ -115,14 +114,14 @@ def check_exposure(config: ServiceConfig, address: str, keys: Mapping[str, str])
     if config.token is None:
         raise RequestError(
             f"Whoever reaches {config.host} could use this server: give a token (PARTITA_TOKEN or --token, at least "
-            f"{_SHORTEST_TOKEN} characters), or listen on 127.0.0.1.",
+            f"{SHORTEST_TOKEN} characters), or listen on 127.0.0.1.",
             field="host",
             value=config.host,
         )
     for name, key in keys.items():
-        if len(key) < _SHORTEST_TOKEN:
+        if len(key) < SHORTEST_TOKEN:
             raise RequestError(
-                f"The key of the door {name} has fewer than {_SHORTEST_TOKEN} characters, too few for {config.host}.",
+                f"The key of the door {name} has fewer than {SHORTEST_TOKEN} characters, too few for {config.host}.",
                 field="token",
             )
 
@@ -228,15 +227,16 @@ async def _run(
     servers: Sequence[tuple[Place, _Server]], stop: Stop, on_ready: Callable[[Sequence[Place]], None]
 ) -> None:
     asked = asyncio.create_task(stop.wait())
-    runs = [asyncio.create_task(server.run_until_told()) for _, server in servers]
-    ready = asyncio.create_task(_all_ready([server for _, server in servers]))
-    await asyncio.wait([asked, ready, *runs], return_when=asyncio.FIRST_COMPLETED)
-    if ready.done():
+    running = [server for _, server in servers]
+    all_ready = asyncio.create_task(_all_ready(running))
+    runs = [asyncio.create_task(server.run_until_told()) for server in running]
+    await asyncio.wait([asked, all_ready, *runs], return_when=asyncio.FIRST_COMPLETED)
+    if all_ready.done():
         on_ready([place for place, _ in servers])
         await asyncio.wait([asked, *runs], return_when=asyncio.FIRST_COMPLETED)
-    ready.cancel()
+    all_ready.cancel()
     asked.cancel()
-    for _, server in servers:
+    for server in running:
         server.should_exit = True
     await asyncio.gather(*runs)
 
