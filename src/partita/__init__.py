@@ -28,18 +28,27 @@ if TYPE_CHECKING:
     from partita.engine.song import Song as Song
     from partita.engine.targets import Target as Target
     from partita.errors import (
+        AccessError as AccessError,
         AudioError as AudioError,
+        BusyError as BusyError,
         Cancelled as Cancelled,
+        ConflictError as ConflictError,
+        DeadlineError as DeadlineError,
         DownloadError as DownloadError,
         ModelError as ModelError,
+        NotFoundError as NotFoundError,
         PartitaError as PartitaError,
         PlannerError as PlannerError,
         ReplayError as ReplayError,
         RequestError as RequestError,
         ResourceError as ResourceError,
         SaveError as SaveError,
+        TooLargeError as TooLargeError,
     )
+    from partita.radio.request import RadioRequest as RadioRequest
+    from partita.radio.station import RadioStation as RadioStation
     from partita.runtime import Runtime as Runtime
+    from partita.service.manager import Manager as Manager, ManagerConfig as ManagerConfig
     from partita.settings import Settings as Settings
     from partita.song.plan import Plan as Plan
     from partita.song.planning import Description as Description, PlannerOptions as PlannerOptions
@@ -83,18 +92,27 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "partita.engine.song": ("Song",),
     "partita.engine.targets": ("Target",),
     "partita.errors": (
+        "AccessError",
         "AudioError",
+        "BusyError",
         "Cancelled",
+        "ConflictError",
+        "DeadlineError",
         "DownloadError",
         "ModelError",
+        "NotFoundError",
         "PartitaError",
         "PlannerError",
         "ReplayError",
         "RequestError",
         "ResourceError",
         "SaveError",
+        "TooLargeError",
     ),
+    "partita.radio.request": ("RadioRequest",),
+    "partita.radio.station": ("RadioStation",),
     "partita.runtime": ("Runtime",),
+    "partita.service.manager": ("Manager", "ManagerConfig"),
     "partita.settings": ("Settings",),
     "partita.song.plan": ("Plan",),
     "partita.song.planning": ("Description", "PlannerOptions"),

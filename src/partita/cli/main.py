@@ -44,6 +44,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Keep it running": {
         "serve": "Answer over HTTP, and in other programs' protocols.",
+        "daemon": "Answer clients of ace-step-rs on a Unix socket.",
+        "radio": "Whole songs one after another, without a gap.",
     },
     "Files and models": {
         "score": "How good a song of ours is, and when its lines are sung.",
