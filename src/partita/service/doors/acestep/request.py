@@ -100,6 +100,7 @@ def want(
     heard = None if task_type == "text2music" else _needed(sources, task_type)
     if task_type == "text2music" and sources.has_source:
         notes.append("src_audio was sent and is not used: text2music works from words.")
+    _foreign(given, task_type, notes)
     choice = models.choose(given.get("model"), TASKS[task_type], maker=None if heard is None else heard.maker)
     notes.extend(choice.notes)
     card = choice.card
@@ -238,7 +239,6 @@ def _first_track(given: Given, prompt: str, heard: Heard, notes: list[str]) -> d
 
 def _task(given: Given, task_type: str, heard: Heard, card: ModelCard, notes: list[str]) -> dict[str, Any]:
     source = heard.ref.model_dump(exclude_none=True)
-    _foreign(given, task_type, notes)
     if task_type == "cover":
         return {
             "kind": "cover",
@@ -259,6 +259,8 @@ def _task(given: Given, task_type: str, heard: Heard, card: ModelCard, notes: li
 
 def _foreign(given: Given, task_type: str, notes: list[str]) -> None:
     names = [name for name, kinds in _OF_TASKS.items() if task_type not in kinds and given.says(name)]
+    if task_type == "text2music" and given.says("audio_code_string") and "audio_cover_strength" in names:
+        names.remove("audio_cover_strength")  # it says how far the codes are followed
     if names:
         notes.append(f"{', '.join(names)} belong to other kinds of work and are not applied to {task_type}.")
 
