@@ -28,6 +28,7 @@ _FALLEN = 0.01  # -20 dB under the song's mean power its tail begins
 _FADED = 10**-2.4  # and at -24 dB it has ended, rather than been cut
 _LEAD_S = 0.05  # silence before a song that is passed over where it is longer
 _NEAR_S = 0.03  # a bar line so little before the first sound is where it begins
+_EARLY_BEATS = 0.25  # a tail may begin so long after the beat on which the next song begins
 _LEAST = _BLOCK
 _EDGE = RATE_HZ // 200
 
@@ -49,6 +50,11 @@ class Piece:
         """Where it begins, falls and ends."""
         return outline_of(self.audio)
 
+    @property
+    def beat_samples(self) -> float:
+        """Samples of a beat; 0 without a grid."""
+        return 0.0 if self.grid is None else self.grid.beat_s * RATE_HZ
+
     def downbeat_from(self, at: int) -> float | None:
         """The first bar line at sample `at` or just before it, in samples; none without a grid."""
         grid = self.opening or self.grid
@@ -61,14 +67,14 @@ class Piece:
         """The first beat at sample `at` or after it; `at` itself without a grid."""
         if self.grid is None:
             return at
-        beat, offset = self.grid.beat_s * RATE_HZ, self.grid.offset_s * RATE_HZ
+        beat, offset = self.beat_samples, self.grid.offset_s * RATE_HZ
         return offset + beat * math.ceil((at - offset) / beat - 1e-9)
 
     def beat_until(self, at: float) -> float:
         """The last beat at sample `at` or before it; `at` itself without a grid."""
         if self.grid is None:
             return at
-        beat, offset = self.grid.beat_s * RATE_HZ, self.grid.offset_s * RATE_HZ
+        beat, offset = self.beat_samples, self.grid.offset_s * RATE_HZ
         return offset + beat * math.floor((at - offset) / beat + 1e-9)
 
 
@@ -99,8 +105,8 @@ def outline_of(audio: np.ndarray) -> Outline:
     """Where `audio` [N, 2] begins, falls and ends. Silence is all of it, and ends by itself."""
     blocks = len(audio) // _BLOCK
     power = np.zeros(blocks + (len(audio) % _BLOCK > 0))
-    whole = audio[: blocks * _BLOCK].reshape(blocks, -1)
-    power[:blocks] = np.einsum("bs,bs->b", whole, whole) / max(1, whole.shape[1])
+    whole = audio[: blocks * _BLOCK].reshape(blocks, 2 * _BLOCK)
+    power[:blocks] = np.einsum("bs,bs->b", whole, whole) / (2 * _BLOCK)
     if len(power) > blocks:
         power[-1] = float(np.mean(np.square(audio[blocks * _BLOCK :])))
     heard = np.flatnonzero(power > _SILENT_POWER)
@@ -138,10 +144,10 @@ def plan_join(
         )
     least = max(earliest, outline.end - shorter // 2) + lead
     last = max(outline.end - 2 * _BLOCK, least)
-    beat = ending.beat_from(max(outline.fall, least))
+    beat = ending.beat_from(max(outline.fall - _EARLY_BEATS * ending.beat_samples, least))
     if beat > last:
         beat = ending.beat_until(last)
-    at = round((beat if beat >= least else last) - lead)
+    at = max(earliest, round((beat if beat >= least else last) - lead))
     return Join(at, skip, max(0, outline.end - at), False)
 
 
@@ -168,11 +174,11 @@ def _fade(ending: Piece, wanted_s: float, shorter: int) -> int:
     most = shorter // 4
     wanted = wanted_s * RATE_HZ
     if ending.grid is not None:
-        beat = ending.grid.beat_s * RATE_HZ
+        beat = ending.beat_samples
         wanted = beat * max(1, round(wanted / beat))
         if wanted > most:
             wanted = beat * (most // beat) or most
-    return max(_LEAST, round(min(wanted, most)))
+    return round(min(wanted, most))
 
 
 def _crossing(
