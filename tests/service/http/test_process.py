@@ -264,7 +264,7 @@ def test_what_was_running_when_it_was_stopped_is_made_after_all(tmp_path):
             with server.connect() as listener:
                 listener.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert listener.recv(15) == b"HTTP/1.1 200 OK"
-                server.process.send_signal(signal.SIGINT)
+                server.send(signal.SIGINT)
                 time.sleep(0.2)  # the first signal may not be merged with the second
                 began = time.monotonic()
                 assert server.terminate(signal.SIGINT) == 130
