@@ -53,6 +53,10 @@ def test_options_of_a_planner_that_is_off_are_refused():
     assert caught.value.field == "planner.top_p"
 
 
+def test_usual_options_of_a_planner_that_is_off_are_no_wish():
+    assert asked(planner=PlannerOptions().model_dump()) == asked()
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -12,6 +12,7 @@ from partita.errors import RequestError
 from partita.score.keys import parse_key
 from partita.song.card import ModelCard
 from partita.song.plan import CODES_PER_S
+from partita.song.planning import PlannerOptions
 from partita.song.request import SongRequest
 from partita.song.task import Retake, TextToMusic
 from partita.song.values import short
@@ -75,7 +76,9 @@ def check_planner(request: SongRequest, card: ModelCard, cards: Sequence[ModelCa
     """
     options, kind = request.planner, request.task.kind
     if options.mode == "off":
-        told = sorted(options.model_fields_set - {"mode"})
+        # A usual value is no wish: a request that was written out and read again has all of them.
+        usual = PlannerOptions()
+        told = sorted(name for name in options.model_fields_set if getattr(options, name) != getattr(usual, name))
         if told:
             raise _bad(
                 f"planner.{told[0]} was given, and the planner is off: ask for planner metadata or full.",
