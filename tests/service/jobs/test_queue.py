@@ -9,6 +9,7 @@ from partita.errors import BusyError, ConflictError, NotFoundError, RequestError
 from partita.service.config import Limits
 from partita.service.jobs.job import JobOptions
 from partita.song.record import Record
+from partita.song.request import SongRequest
 from tests.fakes import ToneRenderer
 from tests.service.jobs.conftest import SOON_S, Gate, asked, done
 
@@ -156,6 +157,13 @@ def test_a_job_shows_what_was_asked_and_not_what_it_became(open_queue):
     assert job.request == shown
     assert queue.submit(asked("other files"), JobOptions(idempotency_key="k"), asked=shown).id == job.id
     assert done(queue, job).songs[0].record.request.caption == "with files of ours"
+
+
+def test_a_request_of_a_job_can_be_asked_again(open_queue):
+    queue = open_queue()
+    job = queue.submit(asked(seed=3))
+    again = queue.submit(SongRequest.from_json(job.request.model_dump_json()))
+    assert done(queue, again).songs[0].record == done(queue, job).songs[0].record
 
 
 def test_jobs_come_latest_first_page_by_page(open_queue):
