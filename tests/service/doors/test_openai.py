@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import schemathesis
 import soundfile
 import uvicorn
 from openai import OpenAI
+from schemathesis import GenerationMode
 
 from partita.engine.engine import Engine
 from partita.errors import ModelError
@@ -28,16 +30,15 @@ from partita.service.manager import Manager, ManagerConfig
 from partita.service.service import Service
 from partita.settings import Settings
 from tests.fakes import FakeLoader, ToneRenderer, fake_runtime
+from tests.service.http.test_schemathesis import try_all
 from tests.service.jobs.conftest import SOON_S, Gate
 
 TOKEN = "a token for tests"
 
 
 @contextlib.contextmanager
-def serving(
-    folder: Path, renderer: ToneRenderer | None = None, *, timeout_s: float = 60.0, **config: Any
-) -> Iterator[tuple[str, Service]]:
-    """The door on a port of its own, with the built-in model or with tones."""
+def opened(folder: Path, renderer: ToneRenderer | None = None, **config: Any) -> Iterator[Service]:
+    """A service of the built-in model, or of tones."""
     settings = Settings(cache=folder / "cache", data=folder / "data", model="built-in", checkpoint_dir=None)
     fakes: dict[str, Any] = {"runtime": fake_runtime(), "renderer": renderer, "loader": lambda card: FakeLoader()}
     manager = Manager(
@@ -45,8 +46,17 @@ def serving(
     )
     chosen = ServiceConfig(folder=folder / "service", **config)
     with Service(chosen, settings=settings, managers=[manager]) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, renderer: ToneRenderer | None = None, *, timeout_s: float = 60.0, **config: Any
+) -> Iterator[tuple[str, Service]]:
+    """The door of such a service on a port of its own."""
+    with opened(folder, renderer, **config) as service:
         listener = socket.create_server(("127.0.0.1", 0))
-        app = guarded(create_app(service, timeout_s=timeout_s), chosen)
+        app = guarded(create_app(service, timeout_s=timeout_s), service.config)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -461,3 +471,22 @@ def test_the_document_of_the_api_has_every_path_and_an_example(real: tuple[str, 
     }  # fmt: skip
     assert document["components"]["schemas"]["ChatBody"]["examples"]
     assert "429" in document["paths"]["/v1/chat/completions"]["post"]["responses"]
+
+
+def at_random(folder: Path, mode: GenerationMode, examples: int) -> None:
+    with opened(folder, ToneRenderer(), limits={"duration_s": 5}) as service:
+        document = schemathesis.openapi.from_asgi("/openapi.json", create_app(service))
+        if mode is GenerationMode.NEGATIVE:
+            document = document.include(method="POST")  # any name of a model is well formed
+        try_all(document, mode, examples)
+
+
+def test_bad_requests_at_random_are_answered_as_the_document_says(tmp_path: Path) -> None:
+    at_random(tmp_path, GenerationMode.NEGATIVE, 4)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_requests_at_random_are_answered_as_the_document_says(tmp_path: Path, mode: GenerationMode) -> None:
+    at_random(tmp_path, mode, 150)
