@@ -47,9 +47,9 @@ class Client:
 
     def release(self, params: Mapping[str, Any], **files: bytes) -> dict[str, Any]:
         """As the DAW: every parameter as text, audio as files, null left out. Returns `data`."""
-        data = {name: _text(value) for name, value in params.items() if value is not None}
-        sent = {name: (f"{name}.wav", content, "audio/wav") for name, content in files.items()}
-        answer = self.http.post("/release_task", data=data, files=sent or {"none": ("", b"")})
+        sent: dict[str, Any] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
+        sent |= {name: (f"{name}.wav", content, "audio/wav") for name, content in files.items()}
+        answer = self.http.post("/release_task", files=sent)
         assert answer.status_code == 200, answer.text
         return envelope(answer)
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException
 from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 MOST_FILES = 8
@@ -78,11 +79,33 @@ def _query(raw: bytes) -> dict[str, Any]:
         raise HTTPException(400, f"The form has more than {MOST_FIELDS} fields") from None
 
 
+class _Whole(MultiPartParser):
+    """A form that says whether it came to its end; the parser itself does not mind."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
 async def _form(request: Request) -> FormData:
+    parser = _Whole(
+        request.headers,
+        request.stream(),
+        max_files=MOST_FILES,
+        max_fields=MOST_FIELDS,
+        max_part_size=LARGEST_TEXT_BYTES,
+    )
     try:
-        return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=LARGEST_TEXT_BYTES)
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"The form cannot be read: {error.message}") from None
     except (LookupError, ValueError):  # a charset that is none, or is not of text
-        raise HTTPException(400, "The form could not be read: its parts are malformed") from None
+        raise HTTPException(400, "The form cannot be read: its parts are malformed") from None
+    if not parser.ended:
+        await form.close()
+        raise HTTPException(400, "The form is not whole: its last boundary did not arrive")
+    return form
 
 
 def _texts(form: FormData, *, repeated: bool) -> dict[str, Any]:

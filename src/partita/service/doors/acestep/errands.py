@@ -29,6 +29,9 @@ ErrandState = Literal["waiting", "submitted", "done", "failed"]
 MOST_KEPT = 1000
 """So many that are over are kept at most, and the oldest go first."""
 
+_PATIENCE_S = 5.0
+"""How long the errand that is being run is waited for; its file says that it waits until it is done."""
+
 _ID = re.compile("[0-9a-f]{32}")
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Errands:
         self._lock = threading.Lock()
         self._line: SimpleQueue[str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._waiting = 0
         self._states: dict[str, ErrandState] = {errand.id: errand.state for errand in self._all()}
 
@@ -99,11 +103,12 @@ class Errands:
 
     def close(self) -> None:
         """Begin no further errand. What waits is gone on with by the next server."""
+        self._closing.set()
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
             self._line.put(None)
-            thread.join(timeout=5)
+            thread.join(timeout=_PATIENCE_S)
 
     def _enqueue(self, errand_id: str) -> None:
         with self._lock:
@@ -114,7 +119,7 @@ class Errands:
         self._line.put(errand_id)
 
     def _work(self) -> None:
-        while (errand_id := self._line.get()) is not None:
+        while (errand_id := self._line.get()) is not None and not self._closing.is_set():
             errand = self.find(errand_id)
             try:
                 if errand is not None and errand.state == "waiting":
