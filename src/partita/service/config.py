@@ -24,7 +24,7 @@ class Limits(Asked):
     songs: int = Field(default=16, ge=1, description="Most songs that one request makes (count times best_of).")
     waiting: int = Field(default=200, ge=1, description="Most jobs that wait at once.")
     requests_per_minute: int = Field(default=600, ge=0, description="Of one caller; 0 is no limit.")
-    open_requests: int = Field(default=100, ge=1, description="Of one caller, being answered at once, streams too.")
+    open_requests: int = Field(default=250, ge=1, description="Of one caller, being answered at once, streams too.")
     body_timeout_s: float = Field(default=30.0, gt=0, description="Longest pause in a body that is being sent.")
     uploads_bytes: int = Field(default=4096 * MIB, ge=1, description="Most bytes of uploads that are kept.")
 
