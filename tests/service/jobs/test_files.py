@@ -58,10 +58,10 @@ def test_a_rate_that_a_format_does_not_take_is_changed(open_queue, tmp_path):
     store = files.JobFiles(tmp_path)
     (tmp_path / "songs" / job_id).mkdir(parents=True)
     write(tmp_path / "songs" / job_id / "0.flac", np.zeros((44_100, 2), np.float32), 44_100, format="flac")
-    sizes = []
-    path = store.converted(job_id, song, "opus", sizes.append)
+    assert store.as_format(job_id, song, "opus") is None
+    path = store.convert(job_id, song, "opus")
     assert read(path).duration_s == pytest.approx(1.0, abs=0.01)
-    assert sizes == [path.stat().st_size]
+    assert store.as_format(job_id, song, "opus") == path
 
 
 def test_an_unknown_format_is_refused(open_queue):
@@ -101,3 +101,15 @@ def test_files_that_somebody_took_away_are_said_to_be_gone(open_queue, folder):
     for find in (lambda: queue.song_path(job.id), lambda: queue.audio_as(job.id, 0, "mp3")):
         with pytest.raises(NotFoundError, match="gone from the disk"):
             find()
+
+
+def test_a_link_out_of_the_folder_is_followed_nowhere(open_queue, folder, tmp_path):
+    queue = open_queue()
+    job = done(queue, queue.submit(asked()))
+    secret = tmp_path / "secret"
+    secret.write_text("not for you")
+    path = queue.song_path(job.id)
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(NotFoundError):
+        queue.song_path(job.id)

@@ -227,19 +227,18 @@ class OpenQueue:
         self._news.tell()
 
     def release(self, works: Sequence[Work]) -> None:
-        """A worker failed by no fault of these jobs, as where the disk is full: they wait again, after a while."""
+        """A worker failed by no fault of these jobs, as where the disk is full: they wait again, once that can be
+        written. Where the queue closes before, the next one to open the folder sees to it."""
         self.closing.wait(RETRY_S)
         for work in works:
-            if work.is_over:
-                continue
-            try:
-                with self._wake:
-                    self._put_back(work.job.id, counts=True)
-                    work.is_over = True
-            except StoreError:
-                _log.exception(
-                    "Job %s could not be queued again; it will be when the queue is opened next", work.job.id
-                )
+            while not work.is_over and not self.closing.is_set():
+                try:
+                    with self._wake:
+                        self._put_back(work.job.id, counts=True)
+                        work.is_over = True
+                except StoreError as error:
+                    _log.error("Job %s cannot be queued again yet: %s", work.job.id, error)
+                    self.closing.wait(RETRY_S)
         self._news.tell()
 
     def retire(self) -> None:
@@ -315,9 +314,9 @@ class OpenQueue:
         return job
 
     def _put_back(self, job_id: str, *, counts: bool) -> None:
+        self.store.put_back(job_id, counts=counts)
         self._working.pop(job_id, None)
         self._progress.pop(job_id, None)
-        self.store.put_back(job_id, counts=counts)
         try:
             self._post("state", self.store.job(job_id))
         except NotFoundError:

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,10 +52,10 @@ class JobFiles:
         """
         folder = self.folder / job_id
         wanted = song.record.request.output.format
-        saved = save(song, Target(folder / f"{index}{SUFFIX[wanted]}"), settings)
+        saved = save(song, Target(folder / _name(index, wanted)), settings)
         paths = list(saved.paths())
         if wanted not in LOSSLESS:
-            master = folder / f"{index}{SUFFIX['flac']}"
+            master = folder / _name(index, "flac")
             try:
                 write(master, song.audio, song.sample_rate_hz, format="flac", tags=song_tags(song))
                 paths.append(master)
@@ -89,24 +89,29 @@ class JobFiles:
             raise NotFoundError(f"The file {wanted} of job {job_id} is gone from the disk.", field="name", value=wanted)
         return path
 
-    def converted(self, job_id: str, song: JobSong, audio_format: str, tell: Callable[[int], None]) -> Path:
-        """The song as `audio_format`, from its lossless file, with its tags; kept beside it. `tell` gets the bytes of
-        a file that had to be made. Raises RequestError for a format that is none or cannot be written here."""
+    def as_format(self, job_id: str, song: JobSong, audio_format: str) -> Path | None:
+        """The song in a format that it was delivered in or converted to; none where it has to be converted first.
+
+        Raises RequestError for a format that is none or cannot be written here, NotFoundError for files that are gone.
+        """
         check_format(audio_format)
-        name = f"{song.index}{SUFFIX[audio_format]}"
+        name = _name(song.index, audio_format)
         if name in song.files:
             return self.path(job_id, song, name)
         path = self.folder / job_id / name
-        if self._is_ours(path):
-            return path
-        lossless = [f"{song.index}{SUFFIX[one]}" for one in LOSSLESS]
+        return path if self._is_ours(path) else None
+
+    def convert(self, job_id: str, song: JobSong, audio_format: str) -> Path:
+        """Make the song as `audio_format`, from its lossless file, with its tags, and keep it beside it."""
+        lossless = [_name(song.index, one) for one in LOSSLESS]
         source = self.path(job_id, song, next((one for one in lossless if one in song.files), None))
         audio, tags = read(source), read_tags(source)
         samples, rate = audio.samples, audio.sample_rate_hz
         rates = SAMPLE_RATES_HZ.get(audio_format, (rate,))
         if rate not in rates:
             samples, rate = resample(samples, rate, rates[-1]), rates[-1]
-        tell(write(path, samples, rate, format=audio_format, tags=tags).size_bytes)
+        path = self.folder / job_id / _name(song.index, audio_format)
+        write(path, samples, rate, format=audio_format, tags=tags)
         return path
 
     def _is_ours(self, path: Path) -> bool:
@@ -154,6 +159,10 @@ def check_format(audio_format: str) -> None:
             field="format",
             value=audio_format,
         )
+
+
+def _name(index: int, audio_format: str) -> str:
+    return f"{index}{SUFFIX[audio_format]}"
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -177,11 +177,15 @@ class JobQueue(AbstractContextManager["JobQueue"]):
 
         Raises NotFoundError, and RequestError for a format that there is not, or not on this machine.
         """
-        song, opened = self._song(job_id, index), self._opened()
-        with self._converting:  # of two that ask at once the second finds what the first made
-            return opened.files.converted(
-                job_id, song, audio_format, lambda size_bytes: opened.store.add_bytes(job_id, index, size_bytes)
-            )
+        opened, song = self._opened(), self._song(job_id, index)
+        path = opened.files.as_format(job_id, song, audio_format)
+        if path is None:
+            with self._converting:  # one at a time, and of two that ask for the same the second finds it
+                path = opened.files.as_format(job_id, song, audio_format)
+                if path is None:
+                    path = opened.files.convert(job_id, song, audio_format)
+                    opened.store.add_bytes(job_id, index, path.stat().st_size)
+        return path
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs there are of each state."""
