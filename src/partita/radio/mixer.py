@@ -72,10 +72,10 @@ class Mixer:
             self._closed = True
             self._changed.notify_all()
 
-    def wait_for_sound(self, timeout_s: float) -> bool:
-        """Wait until there is something to read, or nothing more will come. False where time was up."""
+    def wait_for_next(self, timeout_s: float) -> bool:
+        """Wait until it is known how what plays goes on: a song waits, or no more come. False where time was up."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._now or self._waiting or self._closed), timeout_s)
+            return self._changed.wait_for(lambda: bool(self._waiting or self._closed), timeout_s)
 
     def wait_for_change(self, until: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until what `until` says of this mixer holds. False where time was up."""

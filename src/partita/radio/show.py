@@ -48,7 +48,7 @@ class Clock:
 
 
 class Output(Protocol):
-    """Where the sound goes. `live`: silence follows where there is no song, instead of waiting for one. `paced`: it
+    """Where the sound goes. `live`: it is never kept waiting, and hears silence where there is no song. `paced`: it
     takes sound as fast as it is given, and is given it at the pace of the clock. `keeps`: it wants songs whole, with
     their latents and scores."""
 
@@ -257,7 +257,7 @@ class Show:
         """Read the mixer and give what comes to the output, at the pace of the clock where the output has none."""
         began, given = self._clock.now(), 0
         while not self._stop.is_set():
-            if not self.output.live and not self._mixer.wait_for_sound(timeout_s=1.0):
+            if not self.output.live and not self._mixer.wait_for_next(timeout_s=1.0):
                 continue
             block = self._mixer.read(BLOCK_FRAMES)
             if len(block):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,8 +81,8 @@ class RadioStation:
 
     `manager` makes the songs (a `Manager` of its own by default), `model` by its name in the catalog, else as
     PARTITA_MODEL says. `duration_s` is the length of songs that name none, in place of what their lyrics ask for.
-    `memory` keeps what was played and judged; without it nothing outlives the station. Raises RequestError for an
-    unknown model.
+    `memory` keeps what was played and judged; without it nothing outlives the station. `clock` tells seconds.
+    Raises RequestError for an unknown model.
     """
 
     def __init__(
@@ -95,12 +96,13 @@ class RadioStation:
         duration_s: float | None = None,
         output: Output = Output(),  # noqa: B008  (frozen)
         history_limit: int = HISTORY,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings or Settings.load()
         self.card = find_card(model or self.settings.model)
         self.duration_s = duration_s
         self.output = output
-        self._maker = manager
+        self._maker, self._clock = manager, clock
         self._fillers = fillers or Rotation()
         self._memory = memory
         self._lock = threading.Lock()
@@ -181,9 +183,9 @@ class RadioStation:
         Raises the errors of `partita.errors`; Cancelled soon after `cancel` is set.
         """
         asked, notes = self._fitted(request, None)
-        began = time.monotonic()
+        began = self._clock()
         song = self.maker.generate(asked, cancel=cancel)
-        seconds = time.monotonic() - began
+        seconds = self._clock() - began
         if notes:
             record = song.record.model_copy(update={"warnings": (*notes, *song.record.warnings)})
             song = replace(song, record=record)

@@ -127,8 +127,10 @@ class Mount:
         self._hand(chunk)
 
     def _hand(self, chunk: Chunk) -> None:
-        for listener in self.listeners if chunk.data else ():
+        for listener in tuple(self.listeners) if chunk.data else ():
             listener.put(chunk)
+            if listener.dropped:
+                self.leave(listener)
 
     def feed(
         self, block: np.ndarray, before: Sequence[np.ndarray], title: str, loop: asyncio.AbstractEventLoop

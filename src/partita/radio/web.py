@@ -35,6 +35,9 @@ from partita.service.http.server import check_exposure, uvicorn_config
 
 PORT = 8470
 STREAMS: dict[str, StreamFormat] = {"/stream.mp3": "mp3", "/stream.opus": "opus", "/stream.ogg": "opus"}
+SEND_BYTES = 64 * 1024
+GRACE_S = 1.0
+"""How long a listener may take for the end of the stream."""
 SLOWEST_S = 10.0
 """A listener whose connection takes nothing for so long is dropped."""
 
@@ -84,10 +87,11 @@ class HttpOutput:
     def close(self) -> None:
         """End all streams and stop listening."""
         loop = self._hub.loop
+        self._server.should_exit = True
         if loop is not None:
             with suppress(RuntimeError):  # the loop has ended by itself
                 loop.call_soon_threadsafe(self._hub.close)
-        self._server.should_exit = True
+                loop.call_soon_threadsafe(loop.call_later, GRACE_S, self._hang_up)
         self._thread.join()
         self._listener.close()
 
@@ -95,6 +99,11 @@ class HttpOutput:
         self._hub.loop = asyncio.get_running_loop()
         self._ready.set()
         await self._server.serve(sockets=[self._listener])
+
+    def _hang_up(self) -> None:
+        """Let go of those who do not take the end of their stream."""
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
 
     def _told(self) -> dict[str, Any]:
         return state_json(self.state()) if self.state is not None else {}
@@ -242,6 +251,8 @@ def _listen(config: ServiceConfig) -> socket.socket:
         family, _, _, _, address = found[0]
         check_exposure(config, str(address[0]), {})
         listener = socket.create_server(address[:2], family=family, backlog=128)
+        # Each connection has it from here: who does not listen is known by what waits, not megabytes later.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
     except (OSError, UnicodeError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise PartitaError(f"Port {config.port} of {config.host} is taken: choose one with --port.") from None
