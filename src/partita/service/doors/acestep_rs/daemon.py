@@ -72,12 +72,14 @@ class Daemon:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """End soon: the song that is being made is given up within a step. Called in the loop's thread."""
+        """End soon: the song that is being made is given up within a step. For any thread, while `run` runs."""
         self._cancel.set()
-        self._stopping.set()
+        self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _run(self) -> int:
+        self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[_Work | None] = asyncio.Queue(MOST_WAITING)
+        self._entrance = asyncio.Lock()  # who comes first is served first, however long a folder takes to be made
         self._stopping = asyncio.Event()
         self._listen_to_signals()
         serve = asyncio.start_unix_server if self._claimed.is_unix else asyncio.start_server
@@ -102,7 +104,7 @@ class Daemon:
 
     def _listen_to_signals(self) -> None:
         """The first signal ends the daemon in order, the second at once."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
 
         def heard(number: int) -> None:
             for one in (signal.SIGTERM, signal.SIGINT):
@@ -118,11 +120,10 @@ class Daemon:
 
     async def _work(self) -> None:
         """Load, then do one thing after another. Returns where the daemon stops, or nothing can be made any longer."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._player.load)
+        await self._loop.run_in_executor(self._pool, self._player.load)
         log.info("ready")
         while (work := await self._queue.get()) is not None:
-            line = await loop.run_in_executor(self._pool, work.do)
+            line = await self._loop.run_in_executor(self._pool, work.do)
             if not self._player.manager.alive:
                 return
             if not work.answer.done():
@@ -180,27 +181,31 @@ class Daemon:
             if isinstance(asked, Command):
                 return await self._command(asked)
             file_format = check(asked)
-            told, path = await asyncio.to_thread(self._player.place, asked.output)
+            async with self._entrance:
+                told, path = await asyncio.to_thread(self._player.place, asked.output)
+                work = await self._enter(lambda: self._song(asked, file_format, told, path))
         except RequestError as error:
             return error_answer(str(error))
-        return await self._queued(lambda: self._song(asked, file_format, told, path))
+        return await work.answer
 
     async def _command(self, command: Command) -> str | None:
         if command.name != "unload":
             return error_answer(f"unknown command '{command.name[:100]}'. There is: unload")
-        return await self._queued(self._unload)
+        async with self._entrance:
+            work = await self._enter(self._unload)
+        return await work.answer
 
-    async def _queued(self, do: Callable[[], str | None]) -> str | None:
-        """Wait for a place in the line, and then for the answer. That a client has left changes nothing."""
-        work = _Work(do, asyncio.get_running_loop().create_future())
+    async def _enter(self, do: Callable[[], str | None]) -> _Work:
+        """Put something into the waiting line, when there is a place. That its client leaves changes nothing."""
+        work = _Work(do, self._loop.create_future())
         putting = asyncio.create_task(self._queue.put(work))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({putting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if self._stopping.is_set() and not work.answer.done():
             putting.cancel()
-            return error_answer(f"generation failed: {STOPPED}")
-        return await work.answer
+            work.answer.set_result(error_answer(f"generation failed: {STOPPED}"))
+        return work
 
     # In the thread that works.
 
