@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from partita.service.doors.acestep.fields import BY_NAME, FIELDS, METADATA, read_fields
 from partita.service.doors.acestep.table import MODEL_ROWS, ROWS, TASK_ROWS
+from partita.service.doors.table import as_markdown
 from partita.weights.catalog import catalog, planners
 
 CANONICAL = (
@@ -78,6 +80,12 @@ def test_every_field_of_the_protocol_is_read_and_has_a_row_in_the_table() -> Non
     assert set(CANONICAL) <= set(BY_NAME)
     assert [row.name for row in ROWS] == [field.name for field in FIELDS]
     assert all(row.to for row in (*ROWS, *TASK_ROWS, *MODEL_ROWS))
+
+
+def test_the_page_has_the_tables() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "doors" / "acestep.md").read_text(encoding="utf-8")
+    for rows in (ROWS, MODEL_ROWS, TASK_ROWS):
+        assert as_markdown(rows) in page
 
 
 def test_the_table_names_each_model_as_the_catalog_does() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,8 +22,6 @@ from partita.service.doors.acestep.models import Models
 from partita.service.doors.acestep.spoken import run_errand
 from partita.service.doors.openai.chat import chat_router
 from partita.service.service import Service
-
-_log = logging.getLogger(__name__)
 
 
 def create_app(service: Service, *, token: str | None = None) -> FastAPI:
@@ -86,6 +83,5 @@ def _gone(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    """The boundary of the app: what went wrong is for the log alone."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    """What went wrong is for the log alone; the framework raises it on, to the server, which writes it there."""
     return refusal(500, "Something went wrong inside the server; its log says what.")
