@@ -130,6 +130,7 @@ def test_a_page_of_elsewhere_may_change_nothing():
 
 def test_pages_are_told_that_they_may_call_only_where_they_are_named():
     page, asks = "http://localhost:5173", {"Access-Control-Request-Method": "POST"}
+    asks |= {"Access-Control-Request-Headers": "authorization,x-file-name"}
     config = ServiceConfig(cors_origins=(page,), token=TOKEN)
 
     async def ask(origin: str, config: ServiceConfig) -> httpx.Response:
@@ -139,7 +140,7 @@ def test_pages_are_told_that_they_may_call_only_where_they_are_named():
     named = run(ask(page, config))
     assert named.status_code == 204
     assert named.headers["access-control-allow-origin"] == page
-    assert "Authorization" in named.headers["access-control-allow-headers"]
+    assert named.headers["access-control-allow-headers"] == "authorization,x-file-name"
     assert "Origin" in named.headers["vary"]
     for answer in (run(ask("https://evil.example", config)), run(ask(page, ServiceConfig()))):
         assert answer.status_code == 204

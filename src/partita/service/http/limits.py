@@ -37,11 +37,7 @@ before it has sent everything would else see only a broken connection."""
 
 _FILE_TYPES = ("multipart/", "audio/", "video/", "application/octet-stream")
 _EXPOSED = "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Retry-After"
-_PREFLIGHT = {
-    "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
-    "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range",
-    "access-control-max-age": "600",
-}
+_PREFLIGHT = {"access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE", "access-control-max-age": "600"}
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +103,14 @@ class _Guard:
         """Headers of the answer to a browser that asks whether a page may call, or none where it did not ask that."""
         if not _is_preflight(scope, headers):
             return None
-        return dict(_PREFLIGHT) if is_named(headers["origin"], self._config.cors_origins) else {}
+        if not is_named(headers["origin"], self._config.cors_origins):
+            return {}
+        # A page that may call may send what it likes; what a header means is the application's business.
+        asked = headers.get("access-control-request-headers", "")
+        allowed = {"access-control-allow-headers": asked} if asked else {}
+        if headers.get("access-control-request-private-network") == "true":
+            allowed["access-control-allow-private-network"] = "true"
+        return _PREFLIGHT | allowed
 
     def _largest(self, headers: Headers) -> int:
         kind = headers.get("content-type", "").strip().lower()
