@@ -60,7 +60,13 @@ class _RadioCommand(click.Command):
 )
 @click.option("--model", help="Model id. Default: PARTITA_MODEL, else built-in.")
 @click.option(
-    "--crossfade-s", type=click.FloatRange(0, 20), default=2.0, show_default=True, help="How long songs overlap."
+    "--crossfade",
+    "--crossfade-s",
+    "crossfade_s",
+    type=click.FloatRange(0, 20),
+    default=2.0,
+    show_default=True,
+    help="Seconds that songs overlap.",
 )
 @click.option("--no-crossfade", is_flag=True, help="Each song whole, and the next one at its end.")
 @machine_flags
