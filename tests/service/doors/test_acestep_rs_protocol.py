@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -17,6 +18,7 @@ from partita.service.doors.acestep_rs.protocol import (
     song_answer,
 )
 from partita.service.doors.acestep_rs.table import TABLE
+from partita.service.doors.table import as_markdown
 
 
 def read_and_check(line: str) -> None:
@@ -201,3 +203,8 @@ def test_numbers_as_the_original_writes_them():
 
 def test_the_table_has_a_row_for_every_field():
     assert {row.name for row in TABLE} == {*FIELDS, "command"}
+
+
+def test_the_docs_have_the_table():
+    page = (Path(__file__).parents[3] / "docs" / "daemon.md").read_text(encoding="utf-8")
+    assert as_markdown(TABLE) in page

@@ -31,10 +31,3 @@ TABLE: tuple[FieldRow, ...] = (
     FieldRow("command", "translated", "`unload` lets go of the model's networks; looked at where there is no caption"),
 )
 """Fields of a line."""
-
-OPTIONS: tuple[FieldRow, ...] = (
-    FieldRow("--socket", "passed on", "where the daemon listens, or the client looks"),
-    FieldRow("--device", "translated", "a CUDA ordinal where CUDA is there, else the processor; or a device's name"),
-    FieldRow("--use-lm", "translated", "`planner` metadata at temperature 0, where a planner is on this machine"),
-)
-"""Options of the daemon."""
