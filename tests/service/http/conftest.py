@@ -1,4 +1,4 @@
-"""An app over a service: with the built-in model, kept for a module, or with tones that a gate holds up."""
+"""An app over a service: with the built-in model, kept for all tests, or with tones that a gate holds up."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def real_service(folder: Path, **config: Any) -> Service:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def real(tmp_path_factory) -> Iterator[TestClient]:
     """A client of an app with the built-in model; songs of at most two seconds."""
     with real_service(tmp_path_factory.mktemp("real")) as service, TestClient(create_app(service)) as client:

@@ -62,18 +62,22 @@ class Lane:
     `refuses`, nobody waits for a thread."""
 
     def __init__(self, threads: int, *, refuses: bool = False) -> None:
-        self._threads, self._refuses = threads, refuses
+        self._threads, self._refuses, self._calls = threads, refuses, 0
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def call(self, call: Callable[[], Result]) -> Result:
         """What `call` returns. Raises BusyError where all threads are busy and it refuses, and what it raises."""
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._threads)  # belongs to the loop that runs the app
-        if self._refuses and self._limiter.available_tokens < 1:
+        if self._refuses and self._calls >= self._threads:
             raise BusyError(
                 f"{self._threads} requests wait for the model already: ask again a little later.", retry_after_s=2.0
             )
-        return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        self._calls += 1  # on the loop's own thread, with nothing awaited since it was looked at
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        finally:
+            self._calls -= 1
 
 
 class Lanes:
