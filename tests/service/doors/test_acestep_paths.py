@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -241,6 +242,29 @@ def test_unknown_paths_and_schema_errors_are_json(client: Client) -> None:
     wrong = client.http.post("/v1/lora/scale", json={"scale": 2})
     assert wrong.status_code == 422
     assert wrong.json()["detail"][0]["loc"] == ["body", "scale"]
+
+
+def test_the_document_names_every_field_and_every_path(client: Client) -> None:
+    told = client.http.get("/openapi.json").json()
+    forms = told["paths"]["/release_task"]["post"]["requestBody"]["content"]
+    assert set(forms) == {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
+    assert {field.name for field in FIELDS} < set(forms["multipart/form-data"]["schema"]["properties"])
+    assert {"/query_result", "/v1/audio", "/v1/chat/completions", "/v1/lora/load", "/v1/create_sample"} < set(
+        told["paths"]
+    )
+
+
+def test_many_who_wait_for_a_worker_leave_room_for_who_does_not(tmp_path: Path) -> None:
+    gate = _Gate()
+    manager = tones(settings_in(tmp_path), renderer=ToneRenderer(gate))
+    with serving(tmp_path, manager=manager) as client, ThreadPoolExecutor(60) as pool:
+        task = client.release(ASKED)["task_id"]
+        gate.reached.wait(20)
+        waiting = [pool.submit(client.http.post, "/format_input", json={"prompt": "x"}) for _ in range(60)]
+        assert client.entry(task)["status"] == 0
+        assert client.http.get("/health").status_code == 200
+        gate.open.set()
+        assert {one.result().status_code for one in waiting} <= {200, 429}
 
 
 def test_chat_completions_are_there(client: Client) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +26,8 @@ from partita.service.http.problems import status_of
 from partita.service.http.security import check_token
 from partita.service.service import Service
 
+T = TypeVar("T")
+_PATIENT = 8
 LARGEST_UNKNOWN_BYTES = 16 * 2**20
 """A form with files is read from a caller whose header says no token, for its fields may, up to this size."""
 
@@ -38,6 +41,12 @@ class Door:
     loras: Loras
     errands: Errands
     token: str | None = None
+    patience: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PATIENT))
+
+    async def wait_for(self, call: Callable[[], T]) -> T:
+        """What `call` returns, which may wait for a worker for long. Only so many do at once, so that what is quick
+        always finds a thread."""
+        return await to_thread.run_sync(call, limiter=self.patience)
 
 
 def door_of(request: Request) -> Door:

@@ -82,9 +82,13 @@ def inventory(request: Request) -> Response:
 
 
 @router.post("/v1/init")
-def init(request: Request, asked: Init) -> Response:
+async def init(request: Request, asked: Init) -> Response:
     """Put a model in use for the tasks that name none, and load it. Waits for the song that is being made."""
     door = door_of(request)
+    return await door.wait_for(lambda: _init(door, asked))
+
+
+def _init(door: Door, asked: Init) -> Response:
     said: list[str] = []
     if asked.model is not None:
         said.extend(door.models.use(asked.model).notes)
@@ -108,9 +112,13 @@ def init(request: Request, asked: Init) -> Response:
 
 
 @router.post("/v1/reinitialize")
-def reinitialize(request: Request) -> Response:
+async def reinitialize(request: Request) -> Response:
     """Load the model in use again, where it was let go of."""
     door = door_of(request)
+    return await door.wait_for(lambda: _reinitialize(door))
+
+
+def _reinitialize(door: Door) -> Response:
     fault = _load(door)
     if fault is not None:
         return refusal(500, fault)

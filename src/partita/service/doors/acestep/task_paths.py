@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 from partita.errors import AccessError, AudioError, ModelError, NotFoundError, RequestError
 from partita.service.doors.acestep.body import read_body, read_plain
 from partita.service.doors.acestep.door import Door, answer, check_body_token, check_header, door_of, refusal
-from partita.service.doors.acestep.fields import Given, read_fields
+from partita.service.doors.acestep.fields import FIELDS, REFERENCE_FILES, SOURCE_FILES, Given, read_fields
 from partita.service.doors.acestep.files import AUDIO_PATH, MEDIA_TYPES, find_audio
 from partita.service.doors.acestep.request import want
 from partita.service.doors.acestep.results import entry_of
@@ -27,11 +27,24 @@ from partita.service.doors.acestep.wanted import Wanted
 MOST_TASKS = 1000
 """Tasks that are asked after at once."""
 
+_KINDS = {"text": "string", "whole": "integer", "number": "number", "flag": "boolean", "list": "array"}
+_PROPERTIES: dict[str, Any] = {
+    field.name: {key: value for key, value in (("type", _KINDS.get(field.kind)), ("default", field.usual)) if value}
+    | ({"items": {"type": "string"}} if field.kind == "list" else {})
+    for field in FIELDS
+}
+_FILES = {name: {"type": "string", "format": "binary"} for name in (*SOURCE_FILES, *REFERENCE_FILES)}
+_CONTENT = {
+    "application/json": {"schema": {"type": "object", "properties": _PROPERTIES}},
+    "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": _PROPERTIES}},
+    "multipart/form-data": {"schema": {"type": "object", "properties": _PROPERTIES | _FILES}},
+}
+
 router = APIRouter(tags=["tasks"])
 _log = logging.getLogger(__name__)
 
 
-@router.post("/release_task")
+@router.post("/release_task", openapi_extra={"requestBody": {"content": _CONTENT, "required": True}})
 async def release_task(request: Request) -> Response:
     """Take in a task. Fields as JSON, a form, or a form with files; see docs/doors/acestep.md."""
     check_header(request)
@@ -94,6 +107,7 @@ def _task_ids(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+@router.head(AUDIO_PATH, include_in_schema=False)
 @router.get(AUDIO_PATH)
 def audio(request: Request, path: str) -> Response:
     """The audio of a finished song, whole or a range of it."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field as BodyField
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -52,7 +51,8 @@ async def format_input(request: Request) -> Response:
     """Caption and lyrics in a planner's words, with tempo, key, metre and length; by rules where no planner is here."""
     values = await read_plain(request)
     check_body_token(request, values)
-    return await run_in_threadpool(_format, door_of(request), read_fields(values, _FORMAT_FIELDS))
+    door, given = door_of(request), read_fields(values, _FORMAT_FIELDS)
+    return await door.wait_for(lambda: _format(door, given))
 
 
 def _format(door: Door, given: Given) -> Response:
@@ -85,9 +85,13 @@ def _format(door: Door, given: Given) -> Response:
 
 
 @router.post("/v1/create_sample")
-def create_sample(request: Request, wish: Wish) -> Response:
+async def create_sample(request: Request, wish: Wish) -> Response:
     """A song in words from a wish: a planner's, or by rules, and then without words of its own, where none is here."""
     door = door_of(request)
+    return await door.wait_for(lambda: _create(door, wish))
+
+
+def _create(door: Door, wish: Wish) -> Response:
     query = wish.query.strip() or random_description()
     words = written(
         door.service.queue, door.models.settings, query, "create_sample",
