@@ -240,6 +240,54 @@ def test_a_body_in_drops_is_given_up(monkeypatch):
     check_problem(run(post(small(body_timeout_s=0.2), content=pieces())), 408)
 
 
+def test_an_app_may_take_its_time_with_a_body():
+    async def ask():
+        async def slow(scope, receive, send):
+            more, seen = True, 0
+            while more:
+                await asyncio.sleep(0.1)
+                message = await receive()
+                more, seen = message["more_body"], seen + len(message["body"])
+            await JSONResponse({"bytes": seen})(scope, receive, send)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                yield b"x"
+
+        transport = httpx.ASGITransport(guarded(slow, small(body_timeout_s=0.15)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
+            return await asking.post("/", content=pieces())
+
+    assert run(ask()).json() == {"bytes": 4}
+
+
+def test_a_caller_who_went_away_is_no_fault(caplog):
+    async def ask():
+        async def reads(scope, receive, send):
+            await Request(scope, receive).body()
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "headers": [(b"host", b"localhost"), (b"content-length", b"9")],
+            "client": ("127.0.0.1", 1),
+            "query_string": b"",
+        }
+
+        async def receive():
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            raise AssertionError("there is nobody to answer")
+
+        await guarded(reads, ServiceConfig())(scope, receive, send)
+
+    with caplog.at_level(logging.WARNING):
+        run(ask())
+    assert caplog.text == ""
+
+
 def test_too_many_requests_in_a_minute_are_refused_with_the_time_to_wait():
     async def ask():
         async with client(small(requests_per_minute=3)) as asking:

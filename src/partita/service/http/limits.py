@@ -11,6 +11,7 @@ import logging
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from partita.errors import BusyError, PartitaError, TooLargeError
@@ -137,6 +138,8 @@ class _Guard:
         body = _Body(receive, answer, self._largest(headers), self._config.limits.body_timeout_s, _has_body(headers))
         try:
             await self._app(scope, body, answer)
+        except ClientDisconnect:
+            _log.info("%s %r: the caller went away", scope["method"], scope["path"])
         except Exception:  # noqa: BLE001  (the server's boundary: what an app raises is logged and told to nobody)
             if not answer.refused:
                 _log.exception("%s %r failed", scope["method"], scope["path"])
@@ -202,19 +205,21 @@ class _Body:
         self._receive, self._answer = receive, answer
         self._largest, self._pause_s = largest, pause_s
         self.arriving, self._gone = expected, False
-        self._bytes, self._since = 0, time.monotonic()
+        self._bytes, self._waited_s = 0, 0.0
 
     async def __call__(self) -> Message:
         if self._gone:
             return {"type": "http.disconnect"}
         if not self.arriving:
             return await self._receive()
+        began_at = time.monotonic()
         try:
             async with asyncio.timeout(self._patience_s()):
                 message = await self._receive()
         except TimeoutError:
             told = f"The body came too slowly: {self._bytes} bytes, and then nothing for {self._pause_s:g} s or drops."
             return await self._give_up(problem(408, told, kind="slow-body"))
+        self._waited_s += time.monotonic() - began_at  # not what the application itself took
         self._bytes += len(message.get("body", b""))
         self.arriving = message["type"] == "http.request" and message.get("more_body", False)
         if self._bytes > self._largest:
@@ -223,8 +228,8 @@ class _Body:
 
     def _patience_s(self) -> float:
         """The longest pause, or less where so far it has come too slowly on average."""
-        due_s = self._since + self._pause_s + self._bytes / SLOWEST_BYTES_PER_S - time.monotonic()
-        return min(self._pause_s, max(0.0, due_s))
+        left_s = self._pause_s + self._bytes / SLOWEST_BYTES_PER_S - self._waited_s
+        return min(self._pause_s, max(0.0, left_s))
 
     async def _give_up(self, told: Problem) -> Message:
         self._gone = True
