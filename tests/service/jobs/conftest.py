@@ -83,3 +83,13 @@ def done(queue: JobQueue, job: Job) -> Job:
     over = queue.wait(job.id, SOON_S)
     assert over.is_over, over
     return over
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Returns once it is true, which must be soon."""
+    waited = threading.Event()
+    for _ in range(2000):
+        if true():
+            return
+        waited.wait(0.005)
+    raise AssertionError("it never came true")

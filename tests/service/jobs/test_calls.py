@@ -8,7 +8,7 @@ from partita.engine.engine import Engine
 from partita.errors import BusyError, Cancelled, DeadlineError, RequestError, ResourceError
 from partita.service.jobs.queue import MOST_CALLS
 from tests.fakes import ToneRenderer
-from tests.service.jobs.conftest import SOON_S, Gate, asked, done
+from tests.service.jobs.conftest import SOON_S, Gate, asked, done, until
 
 
 def in_thread(call):
@@ -30,15 +30,6 @@ def in_thread(call):
         return one
 
     return outcome
-
-
-def until(true):
-    waited = threading.Event()
-    for _ in range(2000):
-        if true():
-            return
-        waited.wait(0.005)
-    raise AssertionError("it never came true")
 
 
 def test_a_call_gets_the_engine_and_its_result_or_error_comes_back(open_queue):

@@ -47,7 +47,7 @@ def built_in(tmp_path) -> Manager:
 
 
 def test_many_small_jobs_leave_nothing_behind(tmp_path, make_manager):
-    check_growth(make_manager(), tmp_path, jobs=60, warm=20)
+    check_growth(make_manager(), tmp_path, jobs=40, warm=15)
 
 
 @pytest.mark.long

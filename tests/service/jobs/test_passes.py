@@ -6,9 +6,10 @@ from partita.errors import ModelError, ResourceError
 from partita.service.jobs.faults import fault_of
 from partita.service.jobs.files import JobFiles
 from partita.service.jobs.job import JobOptions
+from partita.service.jobs.queue import JobQueue
 from partita.service.jobs.worker import MOST_TOGETHER
 from tests.fakes import ToneRenderer
-from tests.service.jobs.conftest import Gate, asked, done
+from tests.service.jobs.conftest import Gate, asked, done, until
 
 
 class Poisoned(ToneRenderer):
@@ -25,11 +26,13 @@ class Poisoned(ToneRenderer):
             yield told
 
 
-def held_back(open_queue, renderer_of, *, songs=()):
+def held_back(open_queue, renderer_of, *, songs=(), managers=None):
     """A queue whose worker is busy until the gate opens, and jobs that wait behind."""
     gate = Gate()
     renderer = renderer_of(gate)
     queue = open_queue(renderer)
+    if managers is not None:
+        managers.extend(queue.managers)
     queue.submit(asked(duration_s=9))
     gate.wait()
     jobs = [queue.submit(request, options) for request, options in songs]
@@ -116,6 +119,26 @@ def test_songs_before_the_one_that_fails_stay(open_queue):
     assert (job.state, job.fault.message) == ("failed", "Too much.")
     assert [song.seed for song in job.songs] == list(range(5, 13))
     assert all(queue.song_path(job.id, song.index).is_file() for song in job.songs)
+
+
+def test_what_waits_is_kept_where_the_device_dies_in_the_middle_of_a_pass(open_queue, make_manager, folder):
+    managers = []
+
+    class Dying(ToneRenderer):
+        def render(self, jobs, parts, runtime):
+            if len(jobs) > 1:
+                managers[0]._end = "the device fell off the bus."
+                raise ResourceError("The device fell off the bus.")
+            yield from super().render(jobs, parts, runtime)
+
+    songs = [(asked(seed=seed), PLAIN) for seed in range(3)]
+    queue, _, jobs = held_back(open_queue, Dying, songs=songs, managers=managers)
+    until(lambda: queue._open._serving == 0)
+    assert [queue.job(job.id).state for job in jobs] == ["queued"] * 3
+    queue.__exit__(None, None, None)
+    with JobQueue([make_manager()], folder) as after:
+        assert [done(after, job).state for job in jobs] == ["done"] * 3
+    queue.__enter__()
 
 
 def test_one_that_is_cancelled_leaves_the_others_of_its_pass(open_queue):

@@ -32,6 +32,15 @@ def test_a_job_waits_runs_and_is_done(open_queue):
     assert queue.job(job.id) == over == queue.wait(job.id)
 
 
+def test_the_songs_that_are_finished_are_counted_while_it_runs(open_queue):
+    queue, heard = open_queue(), []
+    queue.subscribe(lambda event: event.job.progress and heard.append((event.kind, event.job.progress.song)))
+    done(queue, queue.submit(asked(count=3)))
+    assert heard[0] == ("state", 0)
+    assert [song for kind, song in heard if kind == "song"] == [1, 2, 3]
+    assert [song for _, song in heard] == sorted(song for _, song in heard)
+
+
 def test_a_song_lies_under_names_of_ours_with_its_record(open_queue, folder):
     queue = open_queue()
     (song,) = done(queue, queue.submit(asked("../../etc/passwd"))).songs

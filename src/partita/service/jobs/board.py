@@ -186,8 +186,8 @@ class OpenQueue:
         with self._wake:
             if work.is_over or work.stop.is_cancelled:
                 return
-            before, told = self._progress.get(work.job.id, (None, 0.0))
-            due = before is None or before.stage != progress.stage or at - told >= PROGRESS_EVERY_S
+            before, told = self._progress[work.job.id]
+            due = before.stage != progress.stage or at - told >= PROGRESS_EVERY_S
             self._progress[work.job.id] = (progress, at if due else told)
             if due:
                 self._post("progress", work.job.model_copy(update={"progress": progress}))
@@ -201,9 +201,9 @@ class OpenQueue:
                 self._drop(work)
                 return
             work.job = work.job.model_copy(update={"songs": (*work.job.songs, kept.song)})
-            progress = self._progress.get(work.job.id, (JobProgress(songs=work.tracker.songs), 0.0))[0]
-            told = progress.model_copy(update={"song": len(work.job.songs)})
-            self._post("song", work.job.model_copy(update={"progress": told}))
+            progress, at = self._progress[work.job.id]
+            self._progress[work.job.id] = (progress.model_copy(update={"song": len(work.job.songs)}), at)
+            self._post("song", self.with_progress(work.job))
         self._news.tell()
 
     def end(self, work: Work, state: JobState, fault: JobFault | None = None) -> None:
@@ -291,7 +291,9 @@ class OpenQueue:
             job = self.store.job(one.job.id)
             work = work_of(job, one.resolved, Stop(self.closing, one.deadline_at))
             self._working[job.id] = work
-            self._post("state", job)
+            progress = JobProgress(song=work.tracker.done, songs=work.tracker.songs)
+            self._progress[job.id] = (progress, 0.0)
+            self._post("state", self.with_progress(job))
             works.append(work)
         return works
 

@@ -135,7 +135,10 @@ class Worker:
             self.board.end(works[0], "failed", fault or fault_of(ModelError("The engine ended before the last song.")))
             return
         for work in unsettled:
-            self.serve([work])
+            if self.manager.alive:
+                self.serve([work])
+            else:
+                self.board.put_back(work)
 
     def _settled(self, work: Work) -> bool:
         if work.is_over:
@@ -177,6 +180,8 @@ class Worker:
                     self._hear(run, event, [one for one in works if of_run[one]], index)
                     if isinstance(event, Finished) and not work.is_over:
                         self._deliver(work, place, event.song)
+                    if all(one.is_over for one in works):
+                        return
             run.learn(time.time())
 
     def _choose(self, work: Work) -> None:
