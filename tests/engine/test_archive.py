@@ -345,3 +345,16 @@ def test_ten_minutes_of_stereo_need_less_than_a_gigabyte(tmp_path):
         )
         told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         assert int(told.stdout) * 1024 < 1e9
+
+
+def test_what_is_forgotten_is_gone_and_all_else_stays(archive, engine, make_file):
+    song = song_of(engine)
+    held = engine.hold(song)
+    other = archive.take(AudioRef(path=str(make_file(subtype="PCM_24"))))
+    assert archive.latents_of(song.record.audio_sha256) is not None
+    archive.forget(song.record.audio_sha256)
+    assert archive.latents_of(song.record.audio_sha256) is None
+    with pytest.raises(RequestError, match="keeps no source"):
+        archive.take(held)
+    assert archive.take(AudioRef(sha256=other.sha256)) == other
+    archive.forget(song.record.audio_sha256)

@@ -197,6 +197,12 @@ class Archive:
         """Latents float32 `[T, 64]` of the song whose samples have this hash, where they are kept."""
         return self._song(audio_sha256).latents if self._song_path(audio_sha256).exists() else None
 
+    def forget(self, sha256: str) -> None:
+        """Keep no more what has this hash: a source, latents, or the latents of the song with these samples."""
+        paths = (self._audio_path, self._link_path, self._latents_path, self._song_path)
+        for path in (place(sha256) for place in paths):
+            path.unlink(missing_ok=True)
+
     def _find(self, sha256: str, field: str) -> SourceFacts:
         path = self._audio_path(sha256)
         if path.exists():

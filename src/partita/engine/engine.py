@@ -118,6 +118,10 @@ class Engine(SpokenEngine):
             return self._archive.hold_latents(array)
         return self._archive.hold(array, sample_rate_hz)
 
+    def forget(self, sha256: str) -> None:
+        """Keep no more the source, or the latents of the song, whose samples have this hash."""
+        self._archive.forget(sha256)
+
     def generate(
         self,
         request: SongRequest,
