@@ -8,7 +8,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from starlette.testclient import TestClient
 
 from partita.engine.engine import Engine
 from partita.service.config import ServiceConfig
+from partita.service.doors.acestep import BODY_TOKEN_PATHS, PUBLIC
 from partita.service.doors.acestep.app import create_app
+from partita.service.http.limits import guarded
 from partita.service.manager import Manager, ManagerConfig
 from partita.service.service import Service
 from partita.settings import Settings
@@ -111,11 +113,15 @@ def tones(settings: Settings, **more: Any) -> Manager:
 def serving(
     folder: Path, *, manager: Manager | None = None, token: str | None = None, **config: Any
 ) -> Iterator[Client]:
-    """A client of a server in `folder`; without a manager it plays the built-in model."""
+    """A client of a server in `folder`; without a manager it plays the built-in model. With a token, it is wrapped."""
     settings = settings_in(folder)
     chosen = ServiceConfig(folder=folder / "service", token=token, **config)
     with (
         Service(chosen, settings=settings, managers=None if manager is None else [manager]) as service,
-        TestClient(create_app(service), raise_server_exceptions=False) as http,
+        ExitStack() as stack,
     ):
+        app: Any = create_app(service, token=token)
+        if token is not None:
+            app = guarded(app, chosen, public=PUBLIC | BODY_TOKEN_PATHS)
+        http = stack.enter_context(TestClient(app, raise_server_exceptions=False))
         yield Client(service, http)

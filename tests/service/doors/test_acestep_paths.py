@@ -302,6 +302,14 @@ class TestToken:
         if told is not None:
             assert told in answer.json()["detail"]
 
+    def test_every_other_path_asks_for_the_header(self, locked: Client) -> None:
+        for path in ("/v1/stats", "/v1/model_inventory", "/v1/audio?path=x", "/v1/lora/status", "/v1/dataset/samples"):
+            assert locked.http.get(path).status_code == 401, path
+            assert locked.http.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code != 401, path
+        for path in ("/v1/init", "/v1/chat/completions", "/v1/create_sample", "/v1/lora/load"):
+            assert locked.http.post(path, json={"ai_token": TOKEN}).status_code == 401, path
+        assert [locked.http.get(path).status_code for path in ("/health", "/v1/models")] == [200, 200]
+
     def test_a_large_form_of_nobody_is_not_read(self, locked: Client) -> None:
         sent = {"src_audio": ("a.wav", b"\0" * (17 * 2**20))}
         assert locked.http.post("/release_task", data={"ai_token": TOKEN}, files=sent).status_code == 401

@@ -166,9 +166,11 @@ def _uvicorn_config(place: Place, service: Service, config: ServiceConfig, keys:
         app, public = import_module("partita.service.http.app").create_app(service), frozenset({"/health"})
     else:
         door = import_module(f"partita.service.doors.{place.name}")
-        app = import_module(f"partita.service.doors.{place.name}.app").create_app(service)
-        public = getattr(door, "PUBLIC", frozenset({"/health"}))
+        create_app = import_module(f"partita.service.doors.{place.name}.app").create_app
         own = config.model_copy(update={"token": keys.get(place.name, config.token)})
+        in_body: frozenset[str] = getattr(door, "BODY_TOKEN_PATHS", frozenset())  # there the app looks for the token
+        app = create_app(service, token=own.token) if in_body else create_app(service)
+        public = getattr(door, "PUBLIC", frozenset({"/health"})) | in_body
     return uvicorn_config(guarded(app, own, public=public), place.name, pause_s=config.limits.body_timeout_s)
 
 

@@ -18,8 +18,8 @@ PUBLIC = frozenset({"/health", "/v1/models"})
 """Paths that need no token."""
 
 BODY_TOKEN_PATHS = frozenset({"/release_task", "/query_result", "/create_random_sample", "/format_input"})
-"""Paths whose body may carry the token as `ai_token`. The app checks these itself, header and body, with the `token`
-that `create_app` is given, so that the wrapping may let them through."""
+"""Paths whose body may carry the token as `ai_token`. An app that was given a `token` looks for it there itself, in the
+body and in the header, and the wrapping may then treat them as public."""
 
 TOKEN_VARIABLE = "ACESTEP_API_KEY"
 """Environment variable in which users of this protocol keep the token."""

@@ -27,7 +27,8 @@ from partita.service.service import Service
 def create_app(service: Service, *, token: str | None = None) -> FastAPI:
     """The app over a service that is open while the app is served.
 
-    `token` is what bodies may say as `ai_token`; by default the server's.
+    With a `token` the app looks for it itself on the paths of `BODY_TOKEN_PATHS`, in the body and in the header, and
+    the wrapping has to leave these to it; without, the wrapping looks at the header of every path.
     """
     models = Models(service)
     errands = Errands(
@@ -50,7 +51,7 @@ def create_app(service: Service, *, token: str | None = None) -> FastAPI:
         description="The REST API of ACE-Step 1.5, for clients of it. See docs/doors/acestep.md.",
         lifespan=lifespan,
     )
-    app.state.door = Door(service, models, Loras(service.settings.adapters), errands, token or service.config.token)
+    app.state.door = Door(service, models, Loras(service.settings.adapters), errands, token)
     for paths in (model_paths, task_paths, word_paths, lora_paths, absent_paths):
         app.include_router(paths.router)
     app.include_router(chat_router(service))
