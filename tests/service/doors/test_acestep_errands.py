@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,12 +16,16 @@ from partita.errors import BusyError, Cancelled, RequestError
 from partita.service.doors.acestep import errands as errands_module
 from partita.service.doors.acestep.errands import Errand, Errands
 from partita.service.doors.acestep.wanted import Wanted
+from partita.text.tokenizers import TextTokenizer
 from partita.weights.catalog import catalog, planners
 from partita.weights.inventory import ModelStatus
 from tests.engine.test_planning import LYRICS, Planners
+from tests.engine.test_real_renderer import TinyLoader
 from tests.fakes import ToneRenderer
 from tests.planner.lm.tiny import SONG, Script, codes_for
+from tests.render.acestep15.tiny import TinyParts
 from tests.service.doors.acestep_client import Client, envelope, serving, settings_in, tones, wav
+from tests.text.test_tokenizers import write_tokenizer
 
 SOON_S = 20.0
 
@@ -35,6 +40,7 @@ def everything_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("partita.service.doors.choice.model_status", status)
     monkeypatch.setattr("partita.service.doors.acestep.models.inventory", lambda *rest: [status(c) for c in catalog()])
+    monkeypatch.setattr("partita.engine.hearing.inventory", lambda *rest: [status(one) for one in catalog()])
     for place in ("acestep.models", "spoken"):
         monkeypatch.setattr(
             f"partita.service.doors.{place}.planner_inventory", lambda *rest: [status(one) for one in planners()]
@@ -140,6 +146,38 @@ def test_an_analysis_is_a_plan_by_the_planner(client: Client) -> None:
     assert item["lm_model"] == "acestep-5Hz-lm-1.7B"
     assert item["metas"]["caption"] == SONG["caption"]
     assert item["file"] == ""
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory) -> TinyLoader:
+    folder = write_tokenizer(tmp_path_factory.mktemp("tokenizer"), appends=True)
+    return TinyLoader(TinyParts(TextTokenizer.load(folder)))
+
+
+def test_a_source_is_heard_as_codes_and_told_in_words(
+    tmp_path: Path, networks: TinyLoader, everything_is_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "planner"
+    folder.mkdir()
+    loader = Planners(folder, lambda: Script(SONG | {"lyrics": LYRICS}))
+    manager = tones(settings_in(tmp_path), loader=lambda card: networks, planner_loader=loader)
+    with serving(tmp_path, manager=manager) as client:
+        heard = client.items(client.release({"extract_codes_only": True}, src_audio=wav(2))["task_id"])[0]
+        known = tuple(codes_for(2))  # the small tokenizer has few
+        monkeypatch.setattr("partita.engine.spoken.codes_of", lambda *rest, **named: known)
+        told = client.items(client.release({"full_analysis_only": True}, src_audio=wav(2))["task_id"])[0]
+    assert heard["status_message"] == "Audio Codes Extraction Success"
+    assert re.fullmatch(r"(<\|audio_code_\d+\|>){10}", heard["audio_codes"])
+    assert (heard["audio_paths"], heard["raw_audio_paths"], heard["first_audio_path"], heard["metas"]) == (
+        [],
+        [],
+        None,
+        {},
+    )
+    assert told["status_message"] == "Full Hardware Analysis Success"
+    assert told["audio_codes"] == "".join(f"<|audio_code_{code}|>" for code in known)
+    assert (told["prompt"], told["lyrics"].strip()) == (SONG["caption"], LYRICS)
+    assert set(told) >= {"bpm", "keyscale", "timesignature", "duration", "genre", "language", "metas"}
 
 
 def test_what_fails_in_an_errand_is_told_in_words(client: Client) -> None:
