@@ -8,9 +8,10 @@ import pytest
 
 from partita.audio.tags import read_record
 from partita.errors import PartitaError, RequestError, SaveError
-from partita.radio.outputs import Folder, SoundCard
+from partita.radio.folder import Folder
 from partita.radio.request import RadioRequest
 from partita.radio.show import Show
+from partita.radio.sound import SoundCard
 from partita.radio.station import RadioStation
 from partita.song.record import Record
 from partita.song.request import Output

@@ -124,9 +124,10 @@ def command(
                     pass
         except KeyboardInterrupt:
             click.echo("The radio is off.")
-            return
         state = show.state
         click.echo(f"{state.total} songs were played.")
+        if late := getattr(output, "late", 0):
+            click.echo(f"The sound card ran dry {late} times: this machine was too busy.", err=True)
         if output.live and state.underruns:
             click.echo(
                 f"Between songs there was silence {state.underruns} times, {state.silent_s:.1f} s in all.", err=True
@@ -187,12 +188,12 @@ def _output(
         ask = "?token=TOKEN" if given["token"] else ""
         return web, f"listen at {web.url}/stream.mp3{ask} or {web.url}/stream.opus{ask}"
     if where == "folder":
-        from partita.radio.outputs import PLAYLIST, Folder
+        from partita.radio.folder import PLAYLIST, Folder
 
         path = folder or _FOLDER
         # Without an end it keeps the pace of the music, so that a night does not fill the disk.
         return Folder(path, settings, paced=songs is None), f"songs in {path}, playlist {path / PLAYLIST}"
-    from partita.radio.outputs import SoundCard
+    from partita.radio.sound import SoundCard
 
     return SoundCard(), "on the sound card"
 

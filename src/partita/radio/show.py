@@ -207,7 +207,7 @@ class Show:
         if load is not None:
             load(self.station.card.id)
         self._told(Ready())
-        made = failed = 0
+        made = 0
         while not self._stop.is_set() and (self._songs is None or made < self._songs):
             if not self._mixer.wait_for_change(self._may_make, timeout_s=1.0):
                 continue
@@ -215,14 +215,13 @@ class Show:
                 break
             try:
                 self._make_one()
-                made, failed = made + 1, 0
+                made += 1
             except Cancelled:
                 break
             except PartitaError as error:
-                failed += 1
                 self._told(Failed(f"Generation failed: {error}"))
-                if isinstance(error, ModelError) and not made:
-                    raise  # a model that cannot be used does not heal by trying again
+                if (isinstance(error, ModelError) and not made) or not getattr(self.station.maker, "alive", True):
+                    raise  # neither a model that cannot be used nor a dead manager heals by trying again
                 self._stop.wait(AFTER_FAILURE_S)
         self._mixer.close()
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from partita.engine.song import Song
 
 HISTORY = 10
+_JUDGED_LATE = 100
+"""So many songs ago one can still be judged."""
 NAMES = {"key": "key_scale", "sampling.shift": "shift"}
 """What a radio calls fields of a SongRequest."""
 
@@ -210,6 +212,7 @@ class RadioStation:
         """Keep in the memory that a song went on the air. Raises ResourceError where the memory cannot be written."""
         if self._memory is not None:
             self._numbers[heard.index] = self._memory.add(heard.played)
+            self._numbers.pop(heard.index - _JUDGED_LATE, None)
 
     def like(self, heard: RadioSong) -> None:
         """Have more of its kind: of its words, tempo, key and style."""
