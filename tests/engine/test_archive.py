@@ -347,7 +347,8 @@ def test_ten_minutes_of_stereo_need_less_than_a_gigabyte(tmp_path):
         assert int(told.stdout) * 1024 < 1e9
 
 
-def test_what_is_forgotten_is_gone_and_all_else_stays(archive, engine, make_file):
+def test_what_is_forgotten_is_gone_and_all_else_stays(archive, make_engine, make_file):
+    engine = make_engine()
     song = song_of(engine)
     held = engine.hold(song)
     other = archive.take(AudioRef(path=str(make_file(subtype="PCM_24"))))

@@ -178,6 +178,16 @@ def test_out_of_memory_is_tried_again_on_the_device_with_less_at_once(bench: Ben
     assert song.warnings[-1] == "Memory ran out on cuda: the song was made there with less in memory at once."
 
 
+def test_a_song_that_was_made_with_less_at_once_can_be_replayed(bench: Bench):
+    bench.fails = runs_out_on("cuda", until_pass=1)
+    song = bench.manager().generate(ASKED)
+    engine = bench.make(None)
+    again = engine.replay(song.record)
+    assert again.record.audio_sha256 == song.record.audio_sha256
+    assert again.record.runtime == song.record.runtime
+    assert engine.runtime.decode_tile_frames is None
+
+
 def test_songs_of_a_pass_that_ran_out_are_made_one_by_one(bench: Bench):
     bench.fails = runs_out_on("cuda", until_pass=1)
     manager = bench.manager()

@@ -237,13 +237,18 @@ class Engine(SpokenEngine):
         cancel: CancelFlag | None = None,
     ) -> Song:
         """Render a record again, to the same bytes. Raises ReplayError, naming what differs, where that cannot be."""
-        check_machine(record, self._runtime_record())
-        check_sources(record, self._archive, find_card(record.request.model).family)
-        self._adapters(record.request)
-        weights = _weights(self._open(find_card(record.request.model)), record.request)
-        if weights != record.weights:
-            raise ReplayError(f"The weights differ: the song was made with {record.weights}, here are {weights}.")
-        song = _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
+        usual = self.runtime
+        self.runtime = replace(usual, decode_tile_frames=record.runtime.decode_tile_frames)  # any machine has them all
+        try:
+            check_machine(record, self._runtime_record())
+            check_sources(record, self._archive, find_card(record.request.model).family)
+            self._adapters(record.request)
+            weights = _weights(self._open(find_card(record.request.model)), record.request)
+            if weights != record.weights:
+                raise ReplayError(f"The weights differ: the song was made with {record.weights}, here are {weights}.")
+            song = _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
+        finally:
+            self.runtime = usual
         return replace(song, record=song.record.model_copy(update={"choice": record.choice}))
 
     def run(

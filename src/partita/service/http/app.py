@@ -47,6 +47,7 @@ def create_app(service: Service) -> FastAPI:
         description=_ABOUT,
         lifespan=alive,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}" if route.tags else route.name,
     )
     app.state.service, app.state.lanes = service, Lanes()
     app.state.metrics, app.state.downloads = metrics, downloads

@@ -122,6 +122,11 @@ def problem(status: int, detail: str, *, kind: str = "about", instance: str | No
     )
 
 
+def leads_to(parameter: str, *operations: str) -> dict[str, dict[str, Any]]:
+    """For a route's `responses`: operations that take the `id` of its answer, by their ids in the document."""
+    return {name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}} for name in operations}
+
+
 def respond(told: Problem, headers: dict[str, str] | None = None) -> Response:
     """The answer: the document, its status, and the headers that go with it."""
     headers = dict(headers or {})

@@ -252,7 +252,10 @@ SONG_EXAMPLES: dict[str, dict[str, Any]] = {
     ),
     "best": _example("Two songs, each the best of three", style="bossa-nova", duration_s=15, count=2, best_of=3),
     "codes": _example(
-        "Semantic codes to follow", caption="ambient", task=_task("text-to-music", codes=[1, 2, 3], strength=0.8)
+        "Semantic codes to follow, for a model that reads them",
+        caption="ambient",
+        model="ace-step-1.5-turbo",
+        task=_task("text-to-music", codes=[n * 40 % 64_000 for n in range(50)], strength=0.8),
     ),
     "cover": _example("A cover of an upload", caption="bluegrass", task=_task("cover", strength=0.7, **_WITH_UPLOAD)),
     "audio-to-audio": _example(

@@ -28,7 +28,7 @@ from partita.service.http.common import (
 )
 from partita.service.http.events import of_job, stream
 from partita.service.http.files import AUDIO_TYPES, send_file
-from partita.service.http.problems import responses
+from partita.service.http.problems import leads_to, responses
 from partita.service.http.schemas import SONG_EXAMPLES, JobsPage, JobView, job_view
 from partita.service.jobs.job import Job, JobOptions, JobSong, JobState
 from partita.service.service import Service
@@ -79,6 +79,7 @@ _ANY_FILE = {"*/*": {"schema": _ONE_FILE}}
 _ACCEPTED = {
     "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}},
     "description": "The job is kept, and will be done.",
+    "links": leads_to("id", "songs_one", "songs_audio", "songs_record", "songs_events", "songs_cancel", "songs_delete"),
 }
 
 

@@ -21,7 +21,7 @@ from partita.service.http.common import (
     read_form,
     read_json,
 )
-from partita.service.http.problems import responses
+from partita.service.http.problems import leads_to, responses
 from partita.service.http.schemas import UploadView, upload_view
 from partita.service.service import Service
 from partita.service.uploads import Upload
@@ -65,7 +65,10 @@ class FetchRequest(Asked):
     "",
     status_code=201,
     summary="Send audio",
-    responses={201: {"description": "The file is here."}, **responses(400)},
+    responses={
+        201: {"description": "The file is here.", "links": leads_to("id", "uploads_one", "uploads_delete")},
+        **responses(400),
+    },
     openapi_extra=_BODY,
 )
 async def take(
