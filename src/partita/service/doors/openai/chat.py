@@ -125,5 +125,6 @@ def _event(value: dict[str, Any]) -> bytes:
 def _comment(job: Job) -> bytes:
     """A sign of life that readers of the stream do not see."""
     at = job.progress
-    where = f" {at.stage} {round(100 * at.share)} %" if at is not None else f" position {job.position}"
+    where = f" {at.stage} {round(100 * at.share)} %" if at is not None else ""
+    where = where if job.position is None else f" position {job.position}"
     return f": {job.state}{where}\n\n".encode()
