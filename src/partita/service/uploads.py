@@ -59,7 +59,8 @@ class _About(Value):
 class Uploads:
     """A folder of uploads, made when first needed. Safe to use from any thread.
 
-    The same bytes again are the same upload, so that a request which is sent twice says the same. Before one is taken in, what is older than `keep_s` seconds goes.
+    The same bytes again are the same upload, so that a request which is sent twice says the same. Before one is taken
+    in, what is older than `keep_s` seconds goes.
     """
 
     def __init__(self, folder: Path, limits: Limits, *, keep_s: float | None = None) -> None:
@@ -117,14 +118,18 @@ class Uploads:
 
     def forget(self, *, older_than_s: float | None) -> int:
         """Delete what is older (none: nothing), and say how many. What never arrived whole goes after a day."""
-        now, gone = time.time(), 0
+        groups: dict[str, list[Path]] = {}
         for path in self._files():
-            whole = path.name.endswith(_ABOUT) or path.with_name(f"{path.stem}{_ABOUT}").exists()
+            groups.setdefault(path.name.partition(".")[0], []).append(path)
+        gone = 0
+        for paths in groups.values():
+            whole = any(path.name.endswith(_ABOUT) for path in paths)
             limit = older_than_s if whole else _ABANDONED_S
             with suppress(FileNotFoundError):  # another thread was quicker
-                if limit is not None and now - path.lstat().st_mtime > limit:
-                    path.unlink()
-                    gone += not path.name.endswith((_ABOUT, _PARTIAL))
+                if limit is not None and time.time() - max(path.lstat().st_mtime for path in paths) > limit:
+                    gone += whole
+                    for path in paths:
+                        path.unlink()
         return gone
 
     def book(self, count: int) -> None:
