@@ -198,3 +198,16 @@ def test_words_stay_as_they_are_where_nobody_can_rewrite_them(settings: Settings
 )
 def test_lyrics_of_other_programs(lyrics: str | None, instrumental: bool | None, fields: dict[str, Any]) -> None:
     assert spoken.sung(lyrics, instrumental) == fields
+
+
+@pytest.mark.parametrize(
+    ("caption", "field", "taken"),
+    [("drum and bass at 190 bpm", "bpm", 180), ("a tune in 5/4", "time_signature", "4/4")],
+)
+def test_what_a_caption_says_and_a_planner_would_refuse_is_brought_within_reach(caption, field, taken):
+    fitted = fit({"model": "built-in", "caption": caption}, card("built-in"))
+    assert getattr(fitted.request, field) == taken
+    assert len(fitted.notes) == 1
+    assert "is not applied" in fitted.notes[0]
+    said = fit({"model": "built-in", "caption": caption, "bpm": 90, "time_signature": "3/4"}, card("built-in"))
+    assert (said.request.bpm, said.request.time_signature, said.notes) == (90, "3/4", ())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from partita.errors import RequestError
+from partita.planner.reading import metre_of, tempo_of
 from partita.settings import Settings
 from partita.song.card import ModelCard
 from partita.song.request import SongRequest
@@ -145,7 +146,7 @@ def _attempt(
 ) -> tuple[T, tuple[str, ...]]:
     """What `use` makes of the request, leaving out one refused wish after another, and the sentences about them."""
     left: dict[str, Any] = copy.deepcopy(dict(fields))
-    notes: tuple[str, ...] = ()
+    notes = _keep_caption_within(left)
     while True:
         try:
             return use(SongRequest(**left), notes), notes
@@ -155,6 +156,30 @@ def _attempt(
             if place is None:
                 raise
             notes = (*notes, _leave_out(left, place, error, names))
+
+
+def _keep_caption_within(fields: dict[str, Any]) -> tuple[str, ...]:
+    """Set the nearest tempo and metre beside a caption that names ones which the model does not play, and say so.
+
+    A model that makes a score plans them from the caption's words, and its planner would refuse these.
+    """
+    card, caption = find_card(fields["model"]) if fields.get("model") else None, fields.get("caption", "")
+    if card is None or not card.makes_score or not isinstance(caption, str):
+        return ()
+    notes = []
+    tempo, metre = tempo_of(caption), metre_of(caption)
+    if fields.get("bpm") is None and tempo is not None and not card.bpm_min <= tempo <= card.bpm_max:
+        fields["bpm"] = min(max(tempo, card.bpm_min), card.bpm_max)
+        notes.append(
+            f"The caption's {tempo} BPM were asked for and are not applied: {card.id} plays {card.bpm_min} to "
+            f"{card.bpm_max}. {fields['bpm']} is taken."
+        )
+    if fields.get("time_signature") is None and metre is not None and metre not in card.time_signatures:
+        fields["time_signature"] = "4/4"
+        notes.append(
+            f"The caption's {metre} was asked for and is not applied: {card.id} does not play it. 4/4 is taken."
+        )
+    return tuple(notes)
 
 
 def _place(error: RequestError, fields: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -92,7 +92,6 @@ def request_of(
     if not fields["caption"].strip() and "lyrics" not in fields:
         fields["caption"] = _NO_CAPTION
         notes.append(f"The caption is empty: {_NO_CAPTION!r} stands in its place.")
-    _keep_within(fields, card, notes)
     fitted = fit({name: value for name, value in fields.items() if value is not None}, resolve, _NAMES)
     return Fitted(fitted.request, (*notes, *fitted.notes))
 
@@ -176,22 +175,6 @@ def _apply(metas: Metas, fields: dict[str, Any], asked: Asked, notes: list[str])
             f"metas: duration {number(metas.duration_s)} was asked for and is not applied: duration_s says "
             f"{number(fields['duration_s'])}."
         )
-
-
-def _keep_within(fields: dict[str, Any], card: ModelCard, notes: list[str]) -> None:
-    """A tempo or metre in the caption that a model with a whole plan cannot play is a wish, as one in `metas` is."""
-    if not card.makes_score:
-        return
-    tempo, metre = tempo_of(fields["caption"]), metre_of(fields["caption"])
-    if "bpm" not in fields and tempo is not None and not card.bpm_min <= tempo <= card.bpm_max:
-        fields["bpm"] = min(max(tempo, card.bpm_min), card.bpm_max)
-        notes.append(
-            f"The caption's {tempo} BPM were asked for and are not applied: {card.id} plays {card.bpm_min} to "
-            f"{card.bpm_max}. {fields['bpm']} is taken."
-        )
-    if "time_signature" not in fields and metre is not None and metre not in card.time_signatures:
-        fields["time_signature"] = "4/4"
-        notes.append(f"The caption's {metre} was asked for and is not applied: {card.id} does not play it.")
 
 
 def _sampling(shift: float, card: ModelCard, notes: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -130,9 +130,7 @@ class Player:
                 elif isinstance(event, Step) and event.stage == "sample" and event.count:
                     on_share(event.index / event.count)
                 elif isinstance(event, Finished):
-                    record = event.song.record
-                    warnings = (*record.warnings, *notes)
-                    return replace(event.song, record=record.model_copy(update={"warnings": warnings})), notes
+                    return event.song.noted(notes), notes
         raise AssertionError("a run ends with Finished or raises")
 
     def _choice(self, backend: Backend) -> Choice:
