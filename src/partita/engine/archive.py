@@ -197,11 +197,18 @@ class Archive:
         """Latents float32 `[T, 64]` of the song whose samples have this hash, where they are kept."""
         return self._song(audio_sha256).latents if self._song_path(audio_sha256).exists() else None
 
-    def forget(self, sha256: str) -> None:
-        """Keep no more what has this hash: a source, latents, or the latents of the song with these samples."""
-        paths = (self._audio_path, self._link_path, self._latents_path, self._song_path)
-        for path in (place(sha256) for place in paths):
+    def forget(self, sha256: str) -> str | None:
+        """Keep no more what has this hash: a source, latents, or the latents of the song with these samples.
+
+        A song's latents stay while a source that is this song is kept. Returns the name of the song that a source was.
+        """
+        link = self._link(sha256)
+        for path in (self._audio_path(sha256), self._link_path(sha256), self._latents_path(sha256)):
             path.unlink(missing_ok=True)
+        others = (path.stem for path in (self.folder / "audio").glob("*.song"))
+        if not any(self._link(other).name == sha256 for other in others):
+            self._song_path(sha256).unlink(missing_ok=True)
+        return None if link.name == sha256 else link.name
 
     def _find(self, sha256: str, field: str) -> SourceFacts:
         path = self._audio_path(sha256)

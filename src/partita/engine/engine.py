@@ -118,9 +118,9 @@ class Engine(SpokenEngine):
             return self._archive.hold_latents(array)
         return self._archive.hold(array, sample_rate_hz)
 
-    def forget(self, sha256: str) -> None:
-        """Keep no more the source, or the latents of the song, whose samples have this hash."""
-        self._archive.forget(sha256)
+    def forget(self, sha256: str) -> str | None:
+        """Keep no more the source, or the latents of the song, whose samples have this hash; see `Archive.forget`."""
+        return self._archive.forget(sha256)
 
     def generate(
         self,

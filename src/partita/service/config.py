@@ -49,7 +49,7 @@ class ServiceConfig(Asked):
         default=None, min_length=SHORTEST_TOKEN, description="What callers say as `Authorization: Bearer`."
     )
     cors_origins: tuple[str, ...] = Field(
-        default=(), description="Web pages that may call, such as http://localhost:5173."
+        default=(), description="Web pages that may call, such as http://localhost:5173; local: all of this machine."
     )
     fetch_urls: bool = Field(default=False, description="Whether audio may be given as an http(s) address.")
     folder: Path | None = Field(default=None, description="Where jobs, songs and uploads are kept.")

@@ -5,6 +5,7 @@ import pytest
 
 from partita.errors import AccessError, BusyError
 from partita.service.http.security import (
+    LOCAL_PAGES,
     REMEMBERED_CALLERS,
     Callers,
     caller_of,
@@ -12,6 +13,7 @@ from partita.service.http.security import (
     check_origin,
     check_token,
     host_name,
+    is_named,
 )
 
 TOKEN = "correct horse"
@@ -185,3 +187,16 @@ def test_callers_take_bounded_memory():
     for number in range(REMEMBERED_CALLERS + 500):
         callers.ask(str(number))
     assert callers.remembered == REMEMBERED_CALLERS
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "https://127.0.0.1", "http://[::1]:80"])
+def test_local_stands_for_every_page_of_this_machine(origin):
+    assert is_named(origin, [LOCAL_PAGES])
+    assert not is_named(origin, [])
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://localhost.evil.example", "file://localhost", "http://", "http://[", "http://a@localhost"]
+)
+def test_local_stands_for_no_other_page(origin):
+    assert not is_named(origin, [LOCAL_PAGES])

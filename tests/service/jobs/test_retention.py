@@ -4,11 +4,15 @@ import time
 
 from hypothesis import given, strategies as st
 
+from partita.engine.archive import Archive
 from partita.service.config import Retention
 from partita.service.jobs import board
 from partita.service.jobs.job import JobOptions
 from partita.service.jobs.queue import JobQueue
 from partita.service.jobs.retention import Ended, to_forget
+from partita.song.request import SongRequest
+from partita.song.source import AudioRef
+from partita.song.task import Repaint
 from tests.fakes import ToneRenderer
 from tests.service.jobs.conftest import Gate, asked, done
 
@@ -91,3 +95,26 @@ def test_it_is_looked_at_again_every_hour(make_manager, folder, monkeypatch):
         while queue.jobs() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert queue.jobs() == []
+
+
+def test_what_the_archive_keeps_goes_with_the_last_job_that_needs_it(open_queue, settings):
+    queue = open_queue(ToneRenderer())
+    first, second = (done(queue, queue.submit(asked(seed=5))) for _ in range(2))
+    archive = Archive(settings.archive)
+    sha256 = first.songs[0].record.audio_sha256
+    assert second.songs[0].record.audio_sha256 == sha256
+    queue.delete(first.id)
+    assert archive.latents_of(sha256) is not None
+    edited = queue.submit(
+        SongRequest(
+            caption="a tone",
+            model="ace-step-1.5-turbo",
+            task=Repaint(source=AudioRef(path=str(queue.song_path(second.id))), start_s=0.2, end_s=0.5),
+        )
+    )
+    over = done(queue, edited)
+    queue.delete(second.id)
+    assert archive.latents_of(sha256) is not None
+    queue.delete(over.id)
+    assert archive.latents_of(sha256) is None
+    assert not [path for path in settings.archive.rglob("*") if path.is_file() and path.name != ".lock"]

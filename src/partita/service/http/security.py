@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from partita.errors import AccessError, BusyError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOCAL_PAGES = "local"
+"""Stands for every page that a program on this machine serves, whatever its port."""
 REMEMBERED_CALLERS = 4096
 """Rates of so many callers are kept; of more, the one that has been quiet longest starts afresh."""
 
@@ -56,13 +58,10 @@ def check_host(given: Sequence[str], configured: str) -> None:
 def check_origin(origin: str | None, host: str | None, named: Sequence[str]) -> None:
     """Raises AccessError for a page of elsewhere that wants to change something: neither ours nor `named`, nor of a
     program on this machine."""
-    if origin is None or is_named(origin, named):
+    if origin is None or is_named(origin, (*named, LOCAL_PAGES)):
         return
-    parts = urlsplit(origin)
-    if parts.scheme in ("http", "https") and parts.netloc:
-        name = host_name(parts.netloc)
-        if (host is not None and parts.netloc.lower() == host.lower()) or (name and _is_here(name)):
-            return
+    if host is not None and origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}"):
+        return
     raise AccessError(
         f"Pages of {origin[:80]!r} may not call this server: start it with --cors-origin {origin[:80]} if they should.",
         known=True,
@@ -70,8 +69,14 @@ def check_origin(origin: str | None, host: str | None, named: Sequence[str]) -> 
 
 
 def is_named(origin: str, named: Sequence[str]) -> bool:
-    """Whether a page's origin is among those of the configuration."""
-    return origin in named or "*" in named
+    """Whether a page's origin is among those of the configuration, of which `LOCAL_PAGES` is all of this machine."""
+    return origin in named or "*" in named or (LOCAL_PAGES in named and _is_page_here(origin))
+
+
+def _is_page_here(origin: str) -> bool:
+    scheme, _, netloc = origin.partition("://")
+    name = host_name(netloc) if scheme in ("http", "https") else None
+    return name is not None and (name == "localhost" or _is_loopback(name))
 
 
 def host_name(netloc: str) -> str | None:
@@ -81,10 +86,6 @@ def host_name(netloc: str) -> str | None:
     except ValueError:
         return None
     return name.rstrip(".") if name and "@" not in netloc else None
-
-
-def _is_here(name: str) -> bool:
-    return name == "localhost" or _is_loopback(name)
 
 
 def _is_loopback(name: str) -> bool:

@@ -167,7 +167,8 @@ def _uvicorn_config(place: Place, service: Service, config: ServiceConfig, keys:
     else:
         door = import_module(f"partita.service.doors.{place.name}")
         create_app = import_module(f"partita.service.doors.{place.name}.app").create_app
-        own = config.model_copy(update={"token": keys.get(place.name, config.token)})
+        pages = (*config.cors_origins, *getattr(door, "CORS_ORIGINS", ()))
+        own = config.model_copy(update={"token": keys.get(place.name, config.token), "cors_origins": pages})
         in_body: frozenset[str] = getattr(door, "BODY_TOKEN_PATHS", frozenset())  # there the app looks for the token
         app = create_app(service, token=own.token) if in_body else create_app(service)
         public = getattr(door, "PUBLIC", frozenset({"/health"})) | in_body

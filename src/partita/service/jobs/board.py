@@ -58,6 +58,7 @@ class OpenQueue:
         self._progress: dict[str, tuple[JobProgress, float]] = {}
         self._calls_in_a_row, self._serving = 0, 0
         self._threads: list[threading.Thread] = []
+        self._managers: tuple[Manager, ...] = ()
         self._temporary = TemporaryDirectory(prefix="partita-jobs-") if folder is None else None
         self._held = None if folder is None else FolderLock(folder)
         try:
@@ -70,7 +71,7 @@ class OpenQueue:
 
     def start(self, managers: Sequence[Manager], times: StageTimes) -> None:
         """Serve the jobs: a thread a manager, and one that looks after deadlines and retention."""
-        self._serving = len(managers)
+        self._managers, self._serving = tuple(managers), len(managers)
         for number, manager in enumerate(managers):
             self._threads.append(Worker(manager, self, times).start(f"partita-worker-{number}"))
         keeper = threading.Thread(target=self._keep, name="partita-queue-keeper", daemon=True)
@@ -133,9 +134,10 @@ class OpenQueue:
         return self.with_progress(job)
 
     def delete(self, job_id: str) -> None:
-        """Forget a job and its files. Raises NotFoundError."""
+        """Forget a job, its files, and what the archive keeps for it and for no other. Raises NotFoundError."""
         with self._wake:
             job = self.store.job(job_id)
+            hashes = self.store.hashes(job_id)
             work = self._working.get(job_id)
             if work is not None:
                 work.stop.cancel()
@@ -146,6 +148,19 @@ class OpenQueue:
         if work is None:  # else its worker does, once it has stopped
             self.files.remove(job_id)
         self._news.tell()
+        while hashes:
+            sha256 = hashes.pop()
+            if not self.store.mentions(sha256):
+                hashes |= self._forget(sha256)
+
+    def _forget(self, sha256: str) -> set[str]:
+        """Songs that nothing else may need once this is gone."""
+        try:
+            songs = {manager.engine.forget(sha256) for manager in self._managers}
+        except OSError as error:  # the job is gone all the same; what is left takes room and does no harm
+            _log.warning("What the archive keeps as %s cannot be deleted: %s", sha256, error)
+            return set()
+        return {song for song in songs if song is not None}
 
     def call(self, call: Call, most: int) -> bool:
         """Have a worker call it; not where so many wait. Raises ResourceError where there is no worker any more."""

@@ -283,6 +283,28 @@ class JobStore:
         with self._change() as db:
             return db.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount == 1
 
+    def hashes(self, job_id: str) -> set[str]:
+        """Content that the archive keeps for a job: of its sources, and of its songs."""
+        row = self._one("SELECT number, resolved FROM jobs WHERE id = ?", (job_id,))
+        if row is None:
+            return set()
+        resolved = json.loads(row["resolved"])
+        sources = [resolved.get("source"), *resolved.get("references", ())]
+        songs = [
+            json.loads(song["song"]) for song in self._all("SELECT song FROM songs WHERE job = ?", (row["number"],))
+        ]
+        return {source["sha256"] for source in sources if source} | {song["record"]["audio_sha256"] for song in songs}
+
+    def mentions(self, sha256: str) -> bool:
+        """Whether any job or song names this content."""
+        pattern = f'%"{sha256}"%'
+        found = self._one(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE resolved LIKE ?)"
+            " OR EXISTS (SELECT 1 FROM songs WHERE song LIKE ?) y",
+            (pattern, pattern),
+        )
+        return found is not None and bool(found["y"])
+
     def counts(self) -> dict[JobState, int]:
         """How many there are of each state."""
         found: dict[JobState, int] = dict.fromkeys(("queued", "running", *OVER), 0)

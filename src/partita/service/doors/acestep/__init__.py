@@ -8,10 +8,7 @@ from __future__ import annotations
 PORT = 8001
 """Where these clients look for a server."""
 
-CORS_ORIGINS = ("null", "http://localhost", "http://127.0.0.1")
-CORS_ORIGIN_REGEX = r"https?://(localhost|127\.0\.0\.1)(:\d{1,5})?"
-CORS_METHODS = ("GET", "POST", "OPTIONS")
-CORS_HEADERS = ("Content-Type", "Authorization")
+CORS_ORIGINS = ("local",)
 """Web pages that this protocol lets call: its clients are pages of this machine, such as a browser DAW."""
 
 PUBLIC = frozenset({"/health", "/v1/models"})
