@@ -105,6 +105,10 @@ class Engine(SpokenEngine):
             with parts.use(name):
                 pass
 
+    def check_files(self, resolved: ResolvedRequest) -> None:
+        """Raises ModelError, which names the command that fetches them, where the model's files are not here."""
+        self._open(find_card(resolved.model))
+
     def hold(self, what: Song | np.ndarray | torch.Tensor, sample_rate_hz: int | None = None) -> AudioRef:
         """Keep audio or latents on this machine, and give the reference that a request takes as source or reference.
 

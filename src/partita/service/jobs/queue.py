@@ -84,8 +84,8 @@ class JobQueue(AbstractContextManager["JobQueue"]):
 
         The request is resolved here, so that a bad one is refused at once. `asked` is what the job shows and what an
         idempotency key stands for, where `request` is it with files of ours in the place of ids. Raises the errors of
-        `Engine.resolve`, TooLargeError and BusyError beyond the limits, ConflictError where the idempotency key came
-        with another request.
+        `Engine.resolve` and `Engine.check_files`, TooLargeError and BusyError beyond the limits, ConflictError where
+        the idempotency key came with another request.
         """
         asked = asked or request
         opened = self._opened()
@@ -95,8 +95,10 @@ class JobQueue(AbstractContextManager["JobQueue"]):
         self._check_songs(request)
         if opened.store.counts()["queued"] >= self._limits.waiting:
             raise self._too_many()
-        resolved = self._managers[0].engine.resolve(request)
+        engine = self._managers[0].engine
+        resolved = engine.resolve(request)
         self._check_length(resolved)
+        engine.check_files(resolved)
         at = time.time()
         job = Job(id=secrets.token_hex(16), state="queued", request=asked, options=options, submitted_at=at)
         deadline_at = None if options.deadline_s is None else at + options.deadline_s
