@@ -51,6 +51,17 @@ def test_flags_become_the_configuration(told, tmp_path):
     assert (config.retention.age_s, config.retention.bytes) == (None, 5000)
 
 
+def test_each_device_that_is_named_has_a_manager_of_its_own(monkeypatch, real_partita, tmp_path):
+    made = []
+    monkeypatch.setattr(server, "serve", lambda config, make, *, keys, on_ready: made.append(make()))
+    assert real_partita("serve", "--device", "cpu, cpu", "--folder", str(tmp_path)).code == 0
+    assert real_partita("serve", "--folder", str(tmp_path)).code == 0
+    managers = [service.queue.managers for service in made]
+    assert [manager.engine.runtime.device.value for manager in managers[0]] == ["cpu", "cpu"]
+    assert managers[0][0].engine is not managers[0][1].engine
+    assert len(managers[1]) == 1
+
+
 def test_the_token_may_stand_in_the_environment(told, monkeypatch):
     monkeypatch.setenv("PARTITA_TOKEN", "from the environment")
     assert told()[0].token == "from the environment"

@@ -98,11 +98,14 @@ class _Keeping(click.ParamType):
 def command(**given: Any) -> None:
     """Serve the HTTP API, and other programs' protocols with --door. Ctrl-C stops it; what was running goes on later.
 
+    Several devices, as in --device cuda:0,cuda:1, make songs side by side.
+
     Example:  partita serve --door acestep --door openai=8002
     """
     _need_server_extra()
     as_json, verbose = given.pop("as_json"), given.pop("verbose")
-    machine = {name: given.pop(name) for name in ("device", "number_format", "threads", "policy")}
+    machine = {name: given.pop(name) for name in ("number_format", "threads", "policy")}
+    devices = [device.strip() or None for device in (given.pop("device") or "").split(",")]
     checkpoint_dir = given.pop("checkpoint_dir")
     config, settings = config_of(given), Settings.load()
     logging.basicConfig(
@@ -114,10 +117,12 @@ def command(**given: Any) -> None:
         from partita.service.manager import Manager
         from partita.service.service import Service
 
-        def engine_on(device: str | None) -> Any:
-            return make_engine(settings, checkpoint_dir, **machine | ({"device": device} if device else {}))
+        def manager_of(own: str | None) -> Manager:
+            return Manager(
+                lambda moved: make_engine(settings, checkpoint_dir, **{**machine, "device": moved or own}),
+            )
 
-        return Service(config, settings=settings, managers=[Manager(engine_on)])
+        return Service(config, settings=settings, managers=[manager_of(device) for device in devices])
 
     keys = {name: os.environ[key] for name, key in _KEYS.items() if name in config.doors and os.environ.get(key)}
     serve(config, make_service, keys=keys, on_ready=lambda places: _tell(places, config, as_json=as_json))
