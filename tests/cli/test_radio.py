@@ -90,7 +90,11 @@ def folder() -> Iterator[Path]:
 @pytest.mark.skipif(os.name == "nt", reason="signals and Unix sockets")
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_radio_is_heard_told_and_ended_by_a_signal(empty_home: Path, folder: Path, number: int):
-    code = "from partita.cli.radio import command; command(standalone_mode=False)"
+    # What a shell starts in the background ignores Ctrl-C, and hands that down.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from partita.cli.radio import command; command(standalone_mode=False)"
+    )
     arguments = ["lofi", "--to", "http", "--port", "0", "--duration", "3", "--socket", str(folder / "r.sock")]
     radio = subprocess.Popen(
         [sys.executable, "-u", "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
