@@ -164,7 +164,7 @@ def test_progress_is_told_while_it_runs(client: Client) -> None:
         seen.append(client.entry(released["task_id"]))
     items = [json.loads(entry["result"])[0] for entry in seen]
     shares = [item["progress"] for item in items]
-    assert all(after > before - 0.05 for before, after in pairwise(shares))  # judged by the time that it took before
+    assert all(after >= before for before, after in pairwise(shares))
     assert shares[-1] == 1.0
     running = items[0]
     assert list(running) == [

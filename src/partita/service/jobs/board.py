@@ -111,7 +111,11 @@ class OpenQueue:
 
     def job(self, job_id: str) -> Job:
         """Raises NotFoundError."""
-        return self.with_progress(self.store.job(job_id))
+        job = self.with_progress(self.store.job(job_id))
+        if job.state == "running" and job.progress is None:  # it ended between the two looks
+            with self._wake:
+                return self.with_progress(self.store.job(job_id))
+        return job
 
     def with_progress(self, job: Job) -> Job:
         """A job as the tables have it, with how far it is."""
