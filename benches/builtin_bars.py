@@ -325,10 +325,10 @@ def _returns(scores: Sequence[Score]) -> float:
 
 def table(verdicts: dict[str, Verdict], mades: dict[str, Made]) -> str:
     """One column a maker, one row a bar."""
-    lines = [f"{'':24}{'bar':>8}" + "".join(f"{name:>12}" for name in verdicts)]
+    lines = [f"{'':24}{'bar':>8}" + "".join(f"{name:>15}" for name in verdicts)]
 
     def row(name: str, bar: str, cells: list[str]) -> None:
-        lines.append(f"{name:24}{bar:>8}" + "".join(f"{cell:>12}" for cell in cells))
+        lines.append(f"{name:24}{bar:>8}" + "".join(f"{cell:>15}" for cell in cells))
 
     found = list(verdicts.values())
     for name, bar in BARS.items():
@@ -435,7 +435,7 @@ def main() -> int:
         plot(verdicts, given.pictures / "bars.png")
     if given.json is not None:
         groups = {name: [asdict(one) for one in made.heard] for name, made in mades.items()}
-        given.json.write_text(json.dumps(groups, indent=1))
+        given.json.write_text(json.dumps(groups, indent=1, default=lambda number: number.item()))
     random_fails = "random" not in verdicts or bool(verdicts["random"].misses)
     good = not verdicts["trained"].misses and random_fails and clean >= CODEC_BAR and noisy >= NOISY_CODEC_BAR
     return 0 if good else 1
