@@ -28,7 +28,7 @@ from partita.engine.intake import resolve_request
 from partita.engine.judge import Judge
 from partita.engine.meter import StageMeter
 from partita.engine.planning import OpenPlanner, PlannerRoom, result_of, without_places
-from partita.engine.replay import check_machine, check_sources, versions_of
+from partita.engine.replay import check_machine, check_sources, runtime_record, versions_of, weights_of
 from partita.engine.song import Song
 from partita.engine.spoken import SpokenEngine
 from partita.engine.store import ModelStore
@@ -42,7 +42,7 @@ from partita.runtime import Runtime
 from partita.settings import Settings
 from partita.song.card import Family, ModelCard
 from partita.song.plan import Plan, Planner
-from partita.song.record import Record, RuntimeRecord
+from partita.song.record import Record
 from partita.song.request import SongRequest
 from partita.song.resolve import ResolvedRequest
 from partita.song.scores import Scores
@@ -244,10 +244,10 @@ class Engine(SpokenEngine):
         usual = self.runtime
         self.runtime = replace(usual, decode_tile_frames=record.runtime.decode_tile_frames)  # any machine has them all
         try:
-            check_machine(record, self._runtime_record())
+            check_machine(record, runtime_record(self.runtime))
             check_sources(record, self._archive, find_card(record.request.model).family)
             self._adapters(record.request)
-            weights = _weights(self._open(find_card(record.request.model)), record.request)
+            weights = weights_of(self._open(find_card(record.request.model)), record.request)
             if weights != record.weights:
                 raise ReplayError(f"The weights differ: the song was made with {record.weights}, here are {weights}.")
             song = _last_song(self.run(record.request, plan=record.plan, cancel=cancel), on_progress)
@@ -352,7 +352,7 @@ class Engine(SpokenEngine):
     ) -> protocol.Job:
         """The renderer's side of a song, with what was taken in for it and the latents of an earlier try."""
         resolved, plan = song.resolved, song.plan
-        song.kept = self._workshop.path(resolved, plan, self._runtime_record(), _weights(loader, resolved))
+        song.kept = self._workshop.path(resolved, plan, runtime_record(self.runtime), weights_of(loader, resolved))
         song.work = SongWork(steps, sample_rate_hz, needed_ranges(resolved))
         song.source = None if resolved.source is None else self._archive.data(resolved.source, card.family)
         references = tuple(self._archive.data(facts, card.family) for facts in resolved.references)
@@ -445,9 +445,9 @@ class Engine(SpokenEngine):
         record = Record(
             request=resolved.model_copy(update={"plan": None}),
             plan=plan,
-            runtime=self._runtime_record(),
+            runtime=runtime_record(self.runtime),
             versions=versions_of(find_card(resolved.model).family),
-            weights=_weights(loader, resolved),
+            weights=weights_of(loader, resolved),
             sample_rate_hz=rate,
             frames=len(audio),
             audio_sha256=samples_sha256(audio),
@@ -477,18 +477,6 @@ class Engine(SpokenEngine):
             costs=(*song.planning, *meter.costs()),
         )
 
-    def _runtime_record(self) -> RuntimeRecord:
-        runtime = self.runtime
-        return RuntimeRecord(
-            device=runtime.device.value,
-            number_format=runtime.number_format.value,
-            attention=runtime.attention.value,
-            compiled=runtime.compiled.value,
-            threads=runtime.threads.value,
-            cpu=runtime.cpu,
-            decode_tile_frames=runtime.decode_tile_frames,
-        )
-
 
 class _Closable(Protocol):
     def close(self) -> None: ...
@@ -496,15 +484,6 @@ class _Closable(Protocol):
 
 def _has_lines(resolved: ResolvedRequest, wanted: bool) -> bool:
     return not resolved.instrumental and (wanted or resolved.output.lrc or resolved.output.vtt)
-
-
-def _weights(loader: Loader, resolved: ResolvedRequest) -> dict[str, str]:
-    """Identity of everything that was loaded: the model's files and each adapter's bytes."""
-    weights = loader.fingerprint()
-    for number, adapter in enumerate(resolved.adapters, 1):
-        name = f"adapter:{adapter.facts.name}"
-        weights[name if name not in weights else f"{name} ({number})"] = adapter.facts.sha256
-    return weights
 
 
 def _last_song(events: Iterator[Event], on_progress: Callable[[Event], None] | None) -> Song:

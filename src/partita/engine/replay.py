@@ -1,4 +1,5 @@
-"""Whether a record can be rendered to the same bytes here: the machine, the versions, and what it was made from."""
+"""What a record says of the machine, the versions and the weights, and whether it can be rendered to the same bytes
+here."""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ from importlib import metadata
 
 from partita.engine.archive import Archive
 from partita.errors import AudioError, ReplayError, RequestError
+from partita.runtime import Runtime
 from partita.song.card import Family
 from partita.song.record import Record, RuntimeRecord
+from partita.song.resolve import ResolvedRequest
+from partita.weights.loaders import Loader
 
 VERSIONED = ("partita", "torch", "numpy", "symusic", "soxr", "pyloudnorm", "scipy")
 # Packages that say what a family reads, where they are installed.
@@ -24,6 +28,28 @@ def versions_of(family: Family) -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions
+
+
+def runtime_record(runtime: Runtime) -> RuntimeRecord:
+    """What of a runtime has a part in the bytes of a song."""
+    return RuntimeRecord(
+        device=runtime.device.value,
+        number_format=runtime.number_format.value,
+        attention=runtime.attention.value,
+        compiled=runtime.compiled.value,
+        threads=runtime.threads.value,
+        cpu=runtime.cpu,
+        decode_tile_frames=runtime.decode_tile_frames,
+    )
+
+
+def weights_of(loader: Loader, resolved: ResolvedRequest) -> dict[str, str]:
+    """Identity of everything that was loaded: the model's files and each adapter's bytes."""
+    weights = loader.fingerprint()
+    for number, adapter in enumerate(resolved.adapters, 1):
+        name = f"adapter:{adapter.facts.name}"
+        weights[name if name not in weights else f"{name} ({number})"] = adapter.facts.sha256
+    return weights
 
 
 def check_machine(record: Record, here: RuntimeRecord) -> None:
